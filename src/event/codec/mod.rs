@@ -1,0 +1,1 @@
+//! Bytes and headers to [`Event`](crate::event::Event) and back.

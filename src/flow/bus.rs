@@ -1,0 +1,126 @@
+//! The bus: keeps events per topic and carries them to consumer groups.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Group, Position, Received, Topic};
+use crate::event::Event;
+use crate::fault::Fault;
+
+/// How a bus orders what a group receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ordering {
+    /// As appended to the topic, as long as nothing is handed out again.
+    Topic,
+    /// As appended, per `partitionkey`.
+    Key,
+    /// No promise.
+    None,
+}
+
+/// What a bus can do, as data: callers ask it, docs print it, the conformance suite picks its
+/// cases by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capability {
+    /// `Outgoing::delay` is honoured and survives a restart.
+    pub delayed: bool,
+    /// `Outgoing::deduplicate` is honoured within the bus's window.
+    pub deduplicated: bool,
+    /// What was published survives the loss of this process and of the machine's power.
+    pub durable: bool,
+    pub ordering: Ordering,
+    /// The largest event taken, in bytes of its record.
+    pub max_event_bytes: usize,
+}
+
+/// Whether an event that is already on the topic is appended a second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deduplicate {
+    /// Always appended.
+    Never,
+    /// Same `source` and `id` within the window: acknowledged, not appended.
+    Event,
+    /// As `Event`, and the same attempt number: so a parked event comes back for each attempt, but
+    /// once.
+    Attempt(u32),
+}
+
+/// One event on its way to a topic.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    pub event: Event,
+    /// The group members see the event only after this long.
+    pub delay: Option<Duration>,
+    pub deduplicate: Deduplicate,
+}
+
+/// The answer to one published event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// Appended here.
+    At(Position),
+    /// Kept, and appended once its delay is over.
+    Delayed,
+    /// Already on the topic.
+    Duplicate,
+}
+
+/// Where a consumer group starts that has no position yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    Earliest,
+    Latest,
+}
+
+/// What a subscriber asks for.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    pub topic: Topic,
+    pub group: Group,
+    pub start: Start,
+    /// At most this many events are handed out and not yet settled, per member.
+    pub max_in_flight: usize,
+}
+
+/// Keeps events per topic, durably, and hands them out to consumer groups until each is settled.
+#[async_trait]
+pub trait Bus: Send + Sync {
+    fn capability(&self) -> Capability;
+
+    /// Publishes a batch and answers for each event, in order. `Ok` means that the bus will not
+    /// lose it. Cancelling leaves each event published or not, unknown which.
+    async fn publish(&self, topic: &Topic, batch: Vec<Outgoing>) -> Vec<Result<Published, Fault>>;
+
+    /// Joins a consumer group; several members share its events. The group exists, durably, from
+    /// the moment this returns: what is published later is kept for it.
+    ///
+    /// # Errors
+    /// When the subscription cannot be made at all; a passing outage is not an error but a wait.
+    async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Subscriber>, Fault>;
+
+    /// How many events of the topic the group has not settled yet.
+    ///
+    /// # Errors
+    /// When the bus cannot tell.
+    async fn lag(&self, topic: &Topic, group: &Group) -> Result<u64, Fault>;
+
+    /// Flushes what is in memory and lets go of the back end. Publishing afterwards fails with
+    /// `Closed`; subscribers end.
+    ///
+    /// # Errors
+    /// When the last flush fails.
+    async fn close(&self) -> Result<(), Fault>;
+}
+
+/// One member of a consumer group. Dropping it leaves the group; what it was handed and has not
+/// settled goes to the others, or to the next member.
+#[async_trait]
+pub trait Subscriber: Send {
+    /// Waits for the next events, at least one; empty means that the bus was closed. Cancel-safe:
+    /// an event that was taken out and not returned is handed out again.
+    ///
+    /// # Errors
+    /// When the subscription is over for good; a passing outage is waited out inside.
+    async fn next(&mut self) -> Result<Vec<Received>, Fault>;
+}

@@ -1,0 +1,68 @@
+//! Names of topics and consumer groups.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The longest topic or group name: Kafka's limit, the smallest among the brokers.
+pub const MAX_NAME: usize = 249;
+
+/// Why a name is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {name:?} must be 1 to {MAX_NAME} letters, digits, dots, dashes and underscores")]
+pub struct InvalidName {
+    what: &'static str,
+    name: String,
+}
+
+fn check(what: &'static str, name: &str) -> Result<Arc<str>, InvalidName> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(legal) && name != "." && name != ".." {
+        Ok(name.into())
+    } else {
+        Err(InvalidName { what, name: name.to_owned() })
+    }
+}
+
+/// The name of a topic, legal on every broker.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Topic(Arc<str>);
+
+/// The name of a consumer group: its members share a topic's events.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Group(Arc<str>);
+
+impl Topic {
+    /// # Errors
+    /// When the name is not legal on every broker.
+    pub fn new(name: &str) -> Result<Self, InvalidName> {
+        check("topic", name).map(Self)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Group {
+    /// # Errors
+    /// When the name is not legal on every broker.
+    pub fn new(name: &str) -> Result<Self, InvalidName> {
+        check("consumer group", name).map(Self)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,59 @@
+//! The source: listens to an origin and hands out what it hears as events.
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use super::Received;
+use crate::fault::{Fault, FaultKind};
+use crate::task::Shutdown;
+
+/// The place that a source hands its events to. Bounded: a source waits when nobody takes them.
+#[derive(Clone, Debug)]
+pub struct Outlet(mpsc::Sender<Received>);
+
+/// An outlet and the end that takes from it; `bound` events wait at most.
+pub fn outlet(bound: usize) -> (Outlet, mpsc::Receiver<Received>) {
+    let (sender, receiver) = mpsc::channel(bound);
+    (Outlet(sender), receiver)
+}
+
+impl Outlet {
+    /// Waits for room, then hands the event over. Its receipt tells the outcome. Cancel-safe: the
+    /// event's receipt is dropped when this is cancelled.
+    ///
+    /// # Errors
+    /// `Closed` when nobody takes events any more; the receipt is dropped then.
+    pub async fn send(&self, received: Received) -> Result<(), Fault> {
+        self.0.send(received).await.map_err(|_| Self::closed())
+    }
+
+    /// As [`Outlet::send`], without waiting.
+    ///
+    /// # Errors
+    /// `Throttled` when the outlet is full, `Closed` when nobody takes events any more.
+    pub fn try_send(&self, received: Received) -> Result<(), Fault> {
+        self.0.try_send(received).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                Fault::new(FaultKind::Throttled, "hand out an event", "too many events are waiting for the bus")
+            }
+            mpsc::error::TrySendError::Closed(_) => Self::closed(),
+        })
+    }
+
+    fn closed() -> Fault {
+        Fault::new(FaultKind::Closed, "hand out an event", "shutting down")
+    }
+}
+
+/// Listens to one origin (an HTTP port, a schedule, a broker) until it is told to stop.
+///
+/// A source is given its outlets when it is built, one per event name, and acknowledges to its
+/// origin only what the receipt says was kept.
+#[async_trait]
+pub trait Source: Send {
+    /// Runs until `shutdown`: then takes nothing new, waits for the receipts that are out, returns.
+    ///
+    /// # Errors
+    /// When it cannot go on: the port is taken, credentials are refused. Outages are waited out.
+    async fn run(self: Box<Self>, shutdown: Shutdown) -> Result<(), Fault>;
+}

@@ -1,0 +1,40 @@
+use super::*;
+
+#[test]
+fn pauses_grow_to_the_cap_and_jitter_adds_at_most_its_share() {
+    let backoff = Backoff::default();
+    assert_eq!(backoff.pause_with(1, 0.0), Duration::from_millis(200));
+    assert_eq!(backoff.pause_with(3, 0.0), Duration::from_millis(800));
+    assert_eq!(backoff.pause_with(60, 0.0), Duration::from_secs(300));
+    assert_eq!(backoff.pause_with(1, 1.0), Duration::from_millis(240));
+    assert_eq!(backoff.pause_with(u32::MAX, 1.0), Duration::from_secs(360));
+}
+
+#[test]
+fn a_manual_clock_moves_only_when_told() {
+    let clock = Clock::manual(jiff::Timestamp::UNIX_EPOCH);
+    clock.advance(Duration::from_millis(1500));
+    assert_eq!(clock.now().as_millisecond(), 1500);
+}
+
+#[tokio::test]
+async fn a_failing_task_stops_its_group_and_its_fault_is_returned() {
+    let parent = Shutdown::new();
+    let mut group = Group::new(&parent);
+    let stop = group.shutdown().clone();
+    group.spawn(async move {
+        stop.requested().await;
+        Ok(())
+    });
+    group.spawn(async { Err(Fault::new(FaultKind::Unavailable, "listen", "port taken")) });
+    let fault = group.join().await.unwrap_err();
+    assert_eq!(fault.kind(), FaultKind::Unavailable);
+    assert!(!parent.is_requested(), "a child's failure is the parent's decision");
+}
+
+#[tokio::test]
+async fn a_panic_is_an_internal_fault() {
+    let mut group = Group::new(&Shutdown::new());
+    group.spawn(async { panic!("boom") });
+    assert_eq!(group.join().await.unwrap_err().kind(), FaultKind::Internal);
+}
