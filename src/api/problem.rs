@@ -72,12 +72,13 @@ impl fmt::Display for Problem {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
     errors: Vec<Problem>,
+    unsupported: Vec<Problem>,
     warnings: Vec<Problem>,
 }
 
 impl Problems {
     pub const fn new() -> Self {
-        Self { errors: Vec::new(), warnings: Vec::new() }
+        Self { errors: Vec::new(), unsupported: Vec::new(), warnings: Vec::new() }
     }
 
     pub fn push(&mut self, path: &FieldPath, message: impl Into<String>) {
@@ -86,6 +87,13 @@ impl Problems {
 
     pub fn push_help(&mut self, path: &FieldPath, message: impl Into<String>, help: impl Into<String>) {
         self.errors.push(Problem { path: path.clone(), message: message.into(), help: Some(help.into()) });
+    }
+
+    /// Something right that this version cannot do yet: a warning where a document is only judged,
+    /// an error where it is to be run. `feature` completes the sentence "... is not supported yet".
+    pub fn unsupported(&mut self, path: &FieldPath, feature: &str) {
+        let message = format!("{feature} is not supported by this version yet");
+        self.unsupported.push(Problem { path: path.clone(), message, help: None });
     }
 
     /// Something that is taken as it is, but that a person should know about.
@@ -103,7 +111,7 @@ impl Problems {
         self.push_help(path, format!("unknown value {word:?}"), alternatives(word, known));
     }
 
-    /// Whether there is no error; warnings do not count.
+    /// Whether there is no error; warnings and what is not supported yet do not count.
     pub fn is_empty(&self) -> bool {
         self.errors.is_empty()
     }
@@ -122,6 +130,11 @@ impl Problems {
         &self.warnings
     }
 
+    /// What is right but cannot be run by this version.
+    pub fn not_supported(&self) -> &[Problem] {
+        &self.unsupported
+    }
+
     /// The errors.
     pub fn into_vec(self) -> Vec<Problem> {
         self.errors
@@ -130,6 +143,7 @@ impl Problems {
     /// Adds all errors and warnings of `other`.
     pub fn append(&mut self, other: Self) {
         self.errors.extend(other.errors);
+        self.unsupported.extend(other.unsupported);
         self.warnings.extend(other.warnings);
     }
 }
