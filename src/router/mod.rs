@@ -1,1 +1,6 @@
-//! TODO
+//! From the bus to the sinks: which events matter, to whom, and how they get there.
+//!
+//! [`route`] is the only parser of Triggers. The rooms that run them never see a kind, a broker's
+//! client or a sidecar: they are handed a bus and sinks behind the seams of `flow`.
+
+pub mod route;
