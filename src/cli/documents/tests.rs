@@ -95,7 +95,7 @@ fn aliases_and_merge_keys_work_and_bombs_do_not() {
     let mut bomb = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
     for level in 1..12 {
         let nine = vec![format!("*a{}", level - 1); 9].join(", ");
-        bomb += &format!("a{level}: &a{level} [{nine}]\n");
+        bomb = format!("{bomb}a{level}: &a{level} [{nine}]\n");
     }
     let lines = report(&bomb);
     assert!(lines.len() == 1 && lines[0].ends_with("aliases copy more than 4 MiB"), "{lines:?}");

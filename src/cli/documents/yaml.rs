@@ -62,7 +62,7 @@ fn json_escapes(text: &str) -> Cow<'_, str> {
         let (before, escape) = rest.split_at(at);
         out.push_str(before);
         let skip = if let Some(letter) = surrogates(escape) {
-            out += &format!("\\U{:08X}", u32::from(letter));
+            out.extend(["\\U000", &format!("{:05X}", u32::from(letter))]);
             12
         } else {
             // The backslash and what it escapes, so that an escaped backslash escapes nothing.
