@@ -4,7 +4,6 @@ use std::io::{self, IsTerminal};
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::time::UtcTime;
 
 /// How much is logged, and in which form.
 #[derive(Args, Clone, Debug)]
