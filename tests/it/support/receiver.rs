@@ -56,9 +56,18 @@ impl Receiver {
         Self::answering(|_, _| Reply::code(200)).await
     }
 
+    /// Answers every request with 200, on a port that was chosen before.
+    pub async fn start_on(port: u16) -> Self {
+        Self::listen(port, |_, _| Reply::code(200)).await
+    }
+
     /// Answers with what `answer` says for the n-th request (from 0).
     pub async fn answering(answer: impl Fn(usize, &Seen) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::listen(0, answer).await
+    }
+
+    async fn listen(port: u16, answer: impl Fn(usize, &Seen) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let answer = Arc::new(answer);
