@@ -68,10 +68,9 @@ impl Run {
             .arg("run")
             .arg("-f")
             .arg(&self.folder)
-            .arg("--data-dir")
-            .arg(self.folder.join("data"))
             .args(["--admin", &format!("127.0.0.1:{}", self.admin), "--log-format", "text"])
             .args(&self.arguments)
+            .env("PENSTOCK_DATA_DIR", self.folder.join("data"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -132,6 +131,14 @@ impl Penstock {
     pub async fn ended(self) -> Option<i32> {
         let mut child = self.child.into_inner().unwrap();
         child.wait().await.unwrap().code()
+    }
+
+    /// Waits until the process has ended by itself; its exit code and everything it printed.
+    pub async fn log_when_ended(self) -> (Option<i32>, String) {
+        let log = self.log.clone();
+        let code = self.ended().await;
+        let log = log.lock().unwrap().clone();
+        (code, log)
     }
 
     /// SIGKILL, and waits until the process is gone.

@@ -11,6 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 /// One request as it came.
@@ -34,11 +35,13 @@ pub struct Reply {
     pub code: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: &'static str,
+    /// The answer waits for a permit.
+    pub gate: Option<Arc<Semaphore>>,
 }
 
 impl Reply {
     pub fn code(code: u16) -> Self {
-        Self { code, headers: Vec::new(), body: "" }
+        Self { code, headers: Vec::new(), body: "", gate: None }
     }
 }
 
@@ -123,6 +126,9 @@ async fn receive(
         log.push(request);
         reply
     };
+    if let Some(gate) = reply.gate {
+        gate.acquire().await.unwrap().forget();
+    }
     let mut response = Response::builder().status(reply.code);
     for (name, value) in reply.headers {
         response = response.header(name, value);
