@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Room (longest prefix wins) and the rooms it may import. A room may always import itself.
 const IMPORTS: &[(&str, &[&str])] = &[
-    ("event", &[]),
+    ("event", &["proto"]),
     ("fault", &[]),
     ("task", &["fault", "telemetry"]),
     ("telemetry", &[]),

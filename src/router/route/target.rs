@@ -39,3 +39,12 @@ impl fmt::Display for Target {
         }
     }
 }
+
+/// Where events go that cannot be delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeadLetter {
+    /// These, and the event is done with when each of them has it. Not empty.
+    Targets(Vec<Target>),
+    /// The topic that the event came from, with `-dlq` appended (see `dead_letter_topic`).
+    Generated,
+}

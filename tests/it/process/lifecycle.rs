@@ -1,0 +1,147 @@
+//! Start, refusal, drain and abort of `penstock run`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::process::Signal;
+use tokio::sync::Semaphore;
+
+use crate::support::{Client, Receiver, Reply, Run, eventually, free_port, output};
+
+/// A flow from a webhook on `port` to `sink`.
+fn write_flow(folder: &Path, port: u16, sink: &str) {
+    let yaml = format!(
+        "apiVersion: events.openfunction.io/v1alpha1
+kind: EventSource
+metadata: {{name: clients}}
+spec: {{http: {{post: {{path: /, port: {port}}}}}}}
+---
+apiVersion: events.openfunction.io/v1alpha1
+kind: Trigger
+metadata: {{name: one}}
+spec:
+  eventSources: [{{name: post, eventSourceName: clients, eventName: post}}]
+  subscribers: [{{name: sink, sink: {{uri: \"{sink}\"}}}}]
+"
+    );
+    std::fs::write(folder.join("flow.yaml"), yaml).unwrap();
+}
+
+async fn post(port: u16, id: &str) {
+    let uri = format!("http://127.0.0.1:{port}/");
+    let answer = Client::new().event(&uri, id, "com.example.one", "{}").await.unwrap();
+    assert_eq!(answer.code, 202, "{answer:?}");
+}
+
+#[tokio::test]
+async fn bad_yaml_is_refused_with_its_place_and_nothing_is_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = "apiVersion: events.openfunction.io/v1alpha1
+kind: Trigger
+metadata: {name: one}
+spec:
+  eventSource: []
+";
+    std::fs::write(folder.path().join("flow.yaml"), yaml).unwrap();
+    let data = folder.path().join("data");
+    let path = folder.path().to_str().unwrap();
+    let out = output(["run", "-f", path, "--data-dir", data.to_str().unwrap(), "--admin", "127.0.0.1:0"]).await;
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(2), "{text}");
+    assert!(text.contains("flow.yaml:5:"), "{text}");
+    assert!(text.contains("did you mean \"eventSources\"?"), "{text}");
+    assert!(!data.exists(), "nothing may be touched before the input is right");
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_same_data_is_refused_and_the_first_goes_on() {
+    let (folder, receiver, port) = (tempfile::tempdir().unwrap(), Receiver::start().await, free_port());
+    write_flow(folder.path(), port, &receiver.uri("/"));
+    let first = Run::new(folder.path()).start().await;
+    let second = Run::new(folder.path()).spawn();
+    let log = second.log_when_ended().await;
+    assert_eq!(log.0, Some(1), "{}", log.1);
+    assert!(log.1.contains("in use by another process"), "{}", log.1);
+    assert!(log.1.contains("data"), "the folder is named: {}", log.1);
+    post(port, "e1").await;
+    eventually("the first delivers", || async { receiver.count() == 1 }).await;
+    assert_eq!(first.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let (folder, receiver) = (tempfile::tempdir().unwrap(), Receiver::start().await);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    write_flow(folder.path(), port, &receiver.uri("/"));
+    let (code, log) = Run::new(folder.path()).spawn().log_when_ended().await;
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains(&format!("port {port} is already in use")), "{log}");
+}
+
+#[tokio::test]
+async fn a_stop_finishes_what_is_in_flight() {
+    let (folder, port, gate) = (tempfile::tempdir().unwrap(), free_port(), Arc::new(Semaphore::new(0)));
+    let held = gate.clone();
+    let receiver =
+        Receiver::answering(move |_, _| Reply { gate: Some(held.clone()), ..Reply::code(200) }).await;
+    write_flow(folder.path(), port, &receiver.uri("/"));
+    let process = Run::new(folder.path()).start().await;
+    post(port, "e1").await;
+    eventually("the sink has the event", || async { receiver.count() == 1 }).await;
+    process.signal(Signal::TERM);
+    eventually("it says that it stops", || async { process.log().contains("stopping") }).await;
+    gate.add_permits(1);
+    assert_eq!(process.ended().await, Some(0));
+
+    // It was acknowledged: only the new event is delivered after a restart.
+    gate.add_permits(10);
+    let process = Run::new(folder.path()).start().await;
+    post(port, "e2").await;
+    eventually("the second event is delivered", || async { receiver.count() >= 2 }).await;
+    assert_eq!(process.stop().await, Some(0));
+    let ids: Vec<_> = receiver.seen().iter().map(|seen| seen.header("ce-id").to_owned()).collect();
+    assert_eq!(ids, ["e1", "e2"]);
+}
+
+#[tokio::test]
+async fn a_second_signal_aborts_and_the_event_comes_again() {
+    let (folder, port, gate) = (tempfile::tempdir().unwrap(), free_port(), Arc::new(Semaphore::new(0)));
+    let held = gate.clone();
+    let receiver =
+        Receiver::answering(move |_, _| Reply { gate: Some(held.clone()), ..Reply::code(200) }).await;
+    write_flow(folder.path(), port, &receiver.uri("/"));
+    let process = Run::new(folder.path()).start().await;
+    post(port, "e1").await;
+    eventually("the sink has the event", || async { receiver.count() == 1 }).await;
+    process.signal(Signal::INT);
+    eventually("it says that it stops", || async { process.log().contains("stopping") }).await;
+    process.signal(Signal::INT);
+    assert_eq!(process.ended().await, Some(130));
+
+    gate.add_permits(10);
+    let process = Run::new(folder.path()).start().await;
+    eventually("it is delivered again", || async { receiver.count() == 2 }).await;
+    assert_eq!(receiver.seen()[1].header("ce-id"), "e1");
+    assert_eq!(process.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn metrics_and_health_are_served_on_the_admin_port() {
+    let (folder, receiver, port) = (tempfile::tempdir().unwrap(), Receiver::start().await, free_port());
+    write_flow(folder.path(), port, &receiver.uri("/"));
+    let process = Run::new(folder.path()).start().await;
+    post(port, "e1").await;
+    let client = Client::new();
+    eventually("the delivery is counted", || async {
+        let metrics = client.get(&process.admin("/metrics")).await.unwrap();
+        let counted = |line: &str| {
+            line.starts_with("penstock_router_events_total") && line.contains("delivered") && line.ends_with(" 1")
+        };
+        metrics.body.lines().any(counted)
+    })
+    .await;
+    assert_eq!(client.get(&process.admin("/livez")).await.unwrap().code, 200);
+    assert_eq!(client.get(&process.admin("/nothing")).await.unwrap().code, 404);
+    assert_eq!(process.stop().await, Some(0));
+}

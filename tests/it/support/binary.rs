@@ -1,0 +1,155 @@
+//! The binary under test, as a child process that never outlives its test.
+
+use std::ffi::OsStr;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::{Client, eventually};
+
+/// The binary: the one that `PENSTOCK_BINARY` names (the release build in `make test`), else the
+/// one that was built with the tests.
+fn path() -> PathBuf {
+    std::env::var_os("PENSTOCK_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_penstock").into(), PathBuf::from)
+}
+
+/// A port of the loopback interface that nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Runs a command of the binary to its end.
+pub async fn output<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
+    Command::new(path()).args(arguments).kill_on_drop(true).output().await.unwrap()
+}
+
+/// How `penstock run` is to be started.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The folder with the YAML, below it the data.
+    folder: PathBuf,
+    admin: u16,
+    arguments: Vec<String>,
+}
+
+impl Run {
+    /// Runs the YAML files of `folder`, which also gets the data directory.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), admin: free_port(), arguments: Vec::new() }
+    }
+
+    /// More arguments of `run`.
+    pub fn with<S: Into<String>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Starts the process and waits until it says that it is ready.
+    pub async fn start(&self) -> Penstock {
+        let process = self.spawn();
+        let client = Client::new();
+        let ready = format!("http://127.0.0.1:{}/readyz", self.admin);
+        eventually("the process is ready", || async {
+            assert!(!process.has_ended(), "it ended: {}", process.log());
+            client.get(&ready).await.is_ok_and(|answer| answer.code == 200)
+        })
+        .await;
+        process
+    }
+
+    /// Starts the process and does not wait.
+    pub fn spawn(&self) -> Penstock {
+        let mut child = Command::new(path())
+            .arg("run")
+            .arg("-f")
+            .arg(&self.folder)
+            .args(["--admin", &format!("127.0.0.1:{}", self.admin), "--log-format", "text"])
+            .args(&self.arguments)
+            .env("PENSTOCK_DATA_DIR", self.folder.join("data"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        tokio::spawn(copy(BufReader::new(out), log.clone()));
+        tokio::spawn(copy(BufReader::new(err), log.clone()));
+        Penstock { child: Mutex::new(child), log, admin: self.admin }
+    }
+}
+
+async fn copy(from: impl tokio::io::AsyncBufRead + Unpin, log: Arc<Mutex<String>>) {
+    let mut lines = from.lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let mut log = log.lock().unwrap();
+        log.push_str(&line);
+        log.push('\n');
+    }
+}
+
+/// A running `penstock run`. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Penstock {
+    child: Mutex<Child>,
+    log: Arc<Mutex<String>>,
+    admin: u16,
+}
+
+impl Penstock {
+    /// Everything it printed so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// The address of a path on its admin port.
+    pub fn admin(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.admin)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.lock().unwrap().id().expect("the process was not waited for")
+    }
+
+    fn has_ended(&self) -> bool {
+        self.child.lock().unwrap().try_wait().unwrap().is_some()
+    }
+
+    /// Sends a signal, by the child's own id.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// Waits until the process has ended by itself; the exit code, if it was not a signal.
+    pub async fn ended(self) -> Option<i32> {
+        let mut child = self.child.into_inner().unwrap();
+        child.wait().await.unwrap().code()
+    }
+
+    /// Waits until the process has ended by itself; its exit code and everything it printed.
+    pub async fn log_when_ended(self) -> (Option<i32>, String) {
+        let log = self.log.clone();
+        let code = self.ended().await;
+        let log = log.lock().unwrap().clone();
+        (code, log)
+    }
+
+    /// SIGKILL, and waits until the process is gone.
+    pub async fn kill(self) {
+        self.signal(Signal::KILL);
+        self.ended().await;
+    }
+
+    /// SIGTERM, and waits for the exit code.
+    pub async fn stop(self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        self.ended().await
+    }
+}

@@ -1,0 +1,61 @@
+//! A small HTTP client for tests.
+
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+/// What a server answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub code: u16,
+    pub headers: http::HeaderMap,
+    pub body: String,
+}
+
+/// Speaks HTTP/1.1 over pooled connections.
+#[derive(Clone, Debug)]
+pub struct Client(Pool<HttpConnector, Full<Bytes>>);
+
+impl Client {
+    pub fn new() -> Self {
+        Self(Pool::builder(TokioExecutor::new()).build_http())
+    }
+
+    pub async fn get(&self, uri: &str) -> Result<Answer, String> {
+        self.send(Method::GET, uri, &[], "").await
+    }
+
+    /// Posts a CloudEvent in binary mode.
+    pub async fn event(&self, uri: &str, id: &str, ty: &str, body: &str) -> Result<Answer, String> {
+        let headers = [
+            ("ce-specversion", "1.0"),
+            ("ce-id", id),
+            ("ce-source", "/tests"),
+            ("ce-type", ty),
+            ("content-type", "application/json"),
+        ];
+        self.send(Method::POST, uri, &headers, body).await
+    }
+
+    pub async fn send(
+        &self,
+        method: Method,
+        uri: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Answer, String> {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).map_err(|e| e.to_string())?;
+        let response = self.0.request(request).await.map_err(|error| format!("{error:?}"))?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Ok(Answer { code: head.status.as_u16(), headers: head.headers, body })
+    }
+}

@@ -1,0 +1,25 @@
+//! What the whole-process tests share: the binary under test, an HTTP client, a receiving server.
+
+mod binary;
+mod client;
+mod receiver;
+
+pub use binary::{Penstock, Run, free_port, output};
+pub use client::{Answer, Client};
+pub use receiver::{Receiver, Reply};
+
+use std::future::Future;
+use std::time::Duration;
+
+/// How long a condition may take to come true before the test gives up. Generous: a loaded
+/// machine is slow, and nothing is decided by it but how long a failing test takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` holds; `what` names it when it never does.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(tokio::time::Instant::now() < deadline, "never came true: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
