@@ -1,1 +1,5 @@
 //! Sources, one folder a kind.
+
+pub mod kafka;
+pub mod mqtt;
+pub mod redis;

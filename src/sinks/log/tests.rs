@@ -23,8 +23,11 @@ impl io::Write for Lines {
 fn check(event: &Event, expected: &str) {
     let lines = Lines::default();
     let writer = lines.clone();
-    let subscriber =
-        tracing_subscriber::fmt().without_time().with_target(false).with_ansi(false).with_writer(move || writer.clone());
+    let subscriber = tracing_subscriber::fmt()
+        .without_time()
+        .with_target(false)
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let accepted = tracing::subscriber::with_default(subscriber.finish(), || runtime.block_on(Sink.deliver(event)));
     assert!(accepted.unwrap().code.is_none());
