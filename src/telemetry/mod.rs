@@ -1,1 +1,1 @@
-//! TODO
+//! Metric names and the registry.

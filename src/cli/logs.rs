@@ -1,0 +1,47 @@
+//! Logs: plain lines for a person, JSON for a machine.
+
+use std::io::{self, IsTerminal};
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// How much is logged, and in which form.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// What is logged: a level (error, warn, info, debug, trace), or levels per room such as
+    /// "info,penstock::router=debug"
+    #[arg(long, global = true, env = "PENSTOCK_LOG", default_value = "info", value_name = "LEVELS")]
+    log: String,
+
+    /// The form of a log line; auto is text on a terminal and json otherwise
+    #[arg(long, global = true, env = "PENSTOCK_LOG_FORMAT", default_value = "auto", value_name = "FORMAT")]
+    log_format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Auto,
+    Text,
+    Json,
+}
+
+impl Options {
+    /// Sends the process's logs to standard error.
+    ///
+    /// # Errors
+    /// When the levels cannot be read.
+    pub fn init(&self) -> anyhow::Result<()> {
+        let filter = EnvFilter::try_new(&self.log)
+            .map_err(|error| anyhow::anyhow!("--log {:?}: {error}; write a level such as \"info\"", self.log))?;
+        let terminal = io::stderr().is_terminal();
+        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+        match self.log_format {
+            Format::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
+            Format::Auto if !terminal => {
+                builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+            }
+            Format::Auto | Format::Text => builder.with_target(false).with_ansi(terminal).init(),
+        }
+        Ok(())
+    }
+}
