@@ -23,8 +23,11 @@ impl io::Write for Lines {
 fn check(event: &Event, expected: &str) {
     let lines = Lines::default();
     let writer = lines.clone();
-    let subscriber =
-        tracing_subscriber::fmt().without_time().with_target(false).with_ansi(false).with_writer(move || writer.clone());
+    let subscriber = tracing_subscriber::fmt()
+        .without_time()
+        .with_target(false)
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let accepted = tracing::subscriber::with_default(subscriber.finish(), || runtime.block_on(Sink.deliver(event)));
     assert!(accepted.unwrap().code.is_none());
@@ -33,6 +36,7 @@ fn check(event: &Event, expected: &str) {
 
 #[test]
 fn a_line_has_the_attributes_and_the_beginning_of_the_data() {
+    let long = "x".repeat(257);
     let draft = || Draft::new("1", "/s", "t");
     let event = draft().with("subject", "orders").with("time", "2024-05-01T00:00:00Z").data(Data::Text("a\nb"));
     check(
@@ -40,7 +44,6 @@ fn a_line_has_the_attributes_and_the_beginning_of_the_data() {
         " INFO event id=\"1\" source=\"/s\" type=\"t\" subject=\"orders\" time=\"2024-05-01T00:00:00Z\" data=\"ab\"\n",
     );
     check(&draft().build().unwrap(), " INFO event id=\"1\" source=\"/s\" type=\"t\"\n");
-    let long = "x".repeat(257);
     check(
         &draft().data(Data::Text(&long)).build().unwrap(),
         &format!(" INFO event id=\"1\" source=\"/s\" type=\"t\" data=\"{}...\"\n", "x".repeat(256)),
