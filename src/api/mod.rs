@@ -5,6 +5,7 @@
 //! and reports every [`Problem`] with its [`FieldPath`]. Imports no other room.
 
 pub mod any;
+pub mod crd;
 pub mod duration;
 pub mod event_bus;
 pub mod event_source;
@@ -12,6 +13,7 @@ pub mod filter;
 pub mod problem;
 pub mod quantity;
 pub mod reference;
+pub mod schema;
 pub mod secret;
 pub mod status;
 pub mod trigger;

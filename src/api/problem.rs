@@ -37,6 +37,36 @@ impl FieldPath {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The value around this one; none around the whole document.
+    pub fn parent(&self) -> Option<Self> {
+        // Quotes inside a bracketed name are escaped, and plain names have neither dot nor bracket.
+        let end = if self.0.is_empty() {
+            return None;
+        } else if self.0.ends_with("\"]") {
+            self.0.rfind("[\"")
+        } else if self.0.ends_with(']') {
+            self.0.rfind('[')
+        } else {
+            self.0.rfind('.')
+        };
+        Some(Self(self.0[..end.unwrap_or(0)].to_owned()))
+    }
+
+    /// Whether this is `other` or a part of it.
+    pub fn is_within(&self, other: &Self) -> bool {
+        match self.0.strip_prefix(&other.0) {
+            Some(rest) => other.0.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']),
+            None => false,
+        }
+    }
+
+    /// For a part of an element of the list at `list`: the element's index, and the path from there.
+    pub fn below(&self, list: &Self) -> Option<(usize, Self)> {
+        let rest = self.0.strip_prefix(&list.0)?.strip_prefix('[')?;
+        let (index, rest) = rest.split_once(']')?;
+        Some((index.parse().ok()?, Self(rest.strip_prefix('.').unwrap_or(rest).to_owned())))
+    }
 }
 
 impl fmt::Display for FieldPath {
@@ -206,6 +236,20 @@ mod tests {
         assert_eq!(path.to_string(), "spec.eventSources[0].filters.data[1].path");
         assert_eq!(FieldPath::root().field("data").field("tls.crt").as_str(), "data[\"tls.crt\"]");
         assert_eq!(FieldPath::root().index(2).as_str(), "[2]");
+    }
+
+    #[test]
+    fn a_path_knows_what_is_around_it() {
+        let root = FieldPath::root();
+        let data = root.field("spec").field("items").index(3).field("tls.crt");
+        assert_eq!(data.as_str(), "spec.items[3][\"tls.crt\"]");
+        let parents: Vec<String> =
+            std::iter::successors(data.parent(), FieldPath::parent).map(|path| path.to_string()).collect();
+        assert_eq!(parents, ["spec.items[3]", "spec.items", "spec", ""]);
+        let list = root.field("spec").field("items");
+        assert_eq!(data.below(&list), Some((3, root.field("tls.crt"))));
+        assert!(data.is_within(&list) && list.is_within(&list) && list.is_within(&root));
+        assert!(!list.field("x").is_within(&root.field("spec").field("item")));
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub struct SecretSource {
 pub enum SecretValue {
     Plain(String),
     From(SecretSource),
+    /// Neither. The schema cannot refuse it, and an object of a cluster must be readable for its
+    /// status to say what is wrong; it is refused when it is read.
+    Malformed(serde_json::Value),
 }
 
 /// Never shows a plain value.
@@ -45,6 +48,7 @@ impl std::fmt::Debug for SecretValue {
         match self {
             Self::Plain(_) => f.write_str("Plain(\"***\")"),
             Self::From(source) => f.debug_tuple("From").field(source).finish(),
+            Self::Malformed(_) => f.write_str("Malformed(\"***\")"),
         }
     }
 }
@@ -128,6 +132,10 @@ pub fn read_value(value: &SecretValue, path: &FieldPath, secrets: &dyn Secrets, 
         SecretValue::Plain(text) => {
             problems.warn(path, "a secret as plain text can be read by everyone who reads this file: use secretKeyRef");
             Secret::new(text)
+        }
+        SecretValue::Malformed(_) => {
+            problems.push(path, "expected text, {secretKeyRef: {name, key}}, {env: NAME} or {file: PATH}");
+            Secret::default()
         }
     }
 }

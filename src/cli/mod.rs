@@ -4,7 +4,9 @@
 //! other room. Nobody imports it. Exit codes: 0 done, 1 failed while running, 2 refused because
 //! of what was given.
 
+pub mod documents;
 mod logs;
+pub mod report;
 mod secrets;
 
 use std::process::ExitCode;

@@ -8,12 +8,25 @@
 //! Pure: no clock, no client. The raw shapes come from `api`; whoever runs a [`Trigger`] turns its
 //! [`Target`]s into sinks.
 
+mod address;
+mod bus;
+mod check;
+mod delivery;
+mod input;
+mod pending;
 mod policy;
+mod subscriber;
 mod target;
 mod topics;
 mod trigger;
 
+pub use bus::{BusDefaults, DEFAULT_BUS};
+pub use input::Input;
 pub use policy::{Growth, Policy, StatusCodes};
+pub use subscriber::Subscriber;
 pub use target::{DeadLetter, Target};
 pub use topics::{Collision, DEFAULT_TEMPLATE, EventName, MAX_TOPIC, TopicNames, dead_letter_topic};
-pub use trigger::{BusDefaults, Input, Subscriber, Trigger};
+pub use trigger::Trigger;
+
+#[cfg(test)]
+mod tests;
