@@ -1,1 +1,1 @@
-//! TODO
+//! The one list of kinds.

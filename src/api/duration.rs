@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::event_source::IntOrText;
+use super::any::IntOrText;
 
 /// The longest duration taken, 100 years: longer ones are typing errors.
 const MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);

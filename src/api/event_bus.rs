@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SecretSource;
-use super::event_source::{ClientTls, IntOrText, Object, SaslSpec, ScaleOption};
+use super::any::{IntOrText, Object};
+use super::event_source::{ClientTls, SaslSpec, ScaleOption};
 use super::status::EventBusStatus;
 use super::trigger::DeliverySpec;
 

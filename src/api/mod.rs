@@ -4,6 +4,7 @@
 //! operator. Nothing is judged here beyond the shape: each room that uses a shape owns its parser
 //! and reports every [`Problem`] with its [`FieldPath`]. Imports no other room.
 
+pub mod any;
 pub mod duration;
 pub mod event_bus;
 pub mod event_source;

@@ -1,6 +1,6 @@
 //! Sizes as Kubernetes writes them: `64Ki`, `10Gi`, `5M`, `1048576`.
 
-use super::event_source::IntOrText;
+use super::any::IntOrText;
 
 /// Reads a size in bytes.
 ///

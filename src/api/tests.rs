@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use kube::CustomResourceExt;
 
-use super::event_source::IntOrText;
+use super::any::IntOrText;
 use super::*;
 
 #[test]

@@ -6,7 +6,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::event_source::{IntOrText, Object};
+use super::any::{IntOrText, Object};
 use super::filter::Filters;
 use super::status::TriggerStatus;
 use super::{ObjectRef, SinkSpec};

@@ -1,1 +1,1 @@
-//! TODO
+//! Buses, one folder a kind.

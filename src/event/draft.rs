@@ -159,6 +159,11 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// When a required attribute is empty, a name is not a `CloudEvents` name, or `time` is not RFC 3339.
     pub fn build(&self) -> Result<Event, InvalidEvent> {
-        record::write(self)
+        record::write(self, self.data)
+    }
+
+    /// As [`Draft::build`], with data that lives shorter than the draft.
+    pub(super) fn build_with(&self, data: Option<Data<'_>>) -> Result<Event, InvalidEvent> {
+        record::write(self, data)
     }
 }

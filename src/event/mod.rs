@@ -4,13 +4,17 @@
 //! - [`Draft`]: what is put together, and then built into an [`Event`] once.
 //! - [`record`]: the record itself, a `io.cloudevents.v1.CloudEvent` protobuf message.
 //! - [`codec`]: HTTP modes, JSON, protobuf and batches to and from [`Event`].
+//! - [`wrap`]: messages that are no `CloudEvents` made into [`Event`]s.
+//! - `sdk`: conversions to and from `cloudevents::Event`, the type at public edges.
 //!
 //! An event is immutable. Its data bytes are never re-encoded: what came in goes out. This room
-//! does no I/O and imports no other room.
+//! does no I/O and imports no other room but `proto`, the generated messages.
 
 pub mod codec;
 mod draft;
 pub mod record;
+mod sdk;
+pub mod wrap;
 
 pub use draft::{Data, Draft, InvalidEvent, Value};
 

@@ -58,8 +58,8 @@ pub fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 }
 
-/// Writes the record of a draft and its index.
-pub(super) fn write(draft: &Draft<'_>) -> Result<Event, InvalidEvent> {
+/// Writes the record of a draft with `data`, and its index.
+pub(super) fn write(draft: &Draft<'_>, data: Option<Data<'_>>) -> Result<Event, InvalidEvent> {
     for (name, text) in [("id", &draft.id), ("source", &draft.source), ("type", &draft.ty)] {
         if text.is_empty() {
             return Err(InvalidEvent::MissingAttribute(name));
@@ -73,7 +73,7 @@ pub(super) fn write(draft: &Draft<'_>) -> Result<Event, InvalidEvent> {
             check_time(value)?;
         }
     }
-    let mut out = BytesMut::with_capacity(estimate(draft));
+    let mut out = BytesMut::with_capacity(estimate(draft, data));
     put_bytes(&mut out, ID, draft.id.as_bytes());
     put_bytes(&mut out, SOURCE, draft.source.as_bytes());
     put_bytes(&mut out, VERSION, SPEC_VERSION.as_bytes());
@@ -81,7 +81,7 @@ pub(super) fn write(draft: &Draft<'_>) -> Result<Event, InvalidEvent> {
     for (name, value) in &draft.attributes {
         put_attribute(&mut out, name, value);
     }
-    match draft.data {
+    match data {
         Some(Data::Binary(bytes)) => put_bytes(&mut out, BINARY_DATA, bytes),
         Some(Data::Text(text)) => put_bytes(&mut out, TEXT_DATA, text.as_bytes()),
         None => {}
@@ -89,14 +89,14 @@ pub(super) fn write(draft: &Draft<'_>) -> Result<Event, InvalidEvent> {
     read(out.freeze())
 }
 
-fn check_time(value: &Value<'_>) -> Result<(), InvalidEvent> {
+pub(super) fn check_time(value: &Value<'_>) -> Result<(), InvalidEvent> {
     let text = value.text();
     // RFC 3339 wants a date, a time and an offset; the parser also takes zone names in brackets.
     let valid = !text.contains('[') && text.parse::<jiff::Timestamp>().is_ok();
     if valid { Ok(()) } else { Err(InvalidEvent::Time(text.into_owned())) }
 }
 
-fn estimate(draft: &Draft<'_>) -> usize {
+fn estimate(draft: &Draft<'_>, data: Option<Data<'_>>) -> usize {
     const PER_FIELD: usize = 16;
     let attributes: usize = draft
         .attributes
@@ -111,7 +111,7 @@ fn estimate(draft: &Draft<'_>) -> usize {
                 }
         })
         .sum();
-    let data = draft.data.map_or(0, |data| data.bytes().len());
+    let data = data.map_or(0, |data| data.bytes().len());
     draft.id.len() + draft.source.len() + draft.ty.len() + attributes + data + 5 * PER_FIELD
 }
 

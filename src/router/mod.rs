@@ -3,4 +3,6 @@
 //! [`route`] is the only parser of Triggers. The rooms that run them never see a kind, a broker's
 //! client or a sidecar: they are handed a bus and sinks behind the seams of `flow`.
 
+pub mod condition;
+pub mod filter;
 pub mod route;

@@ -1,1 +1,1 @@
-//! TODO
+//! Sinks, one folder a kind.

@@ -1,1 +1,1 @@
-//! TODO
+//! Sources, one folder a kind.

@@ -1,10 +1,32 @@
 //! Triggers as they are run: everything parsed, checked and compiled, nothing left to guess.
 //!
+//! - [`Trigger::parse`] is the only parser of Triggers; [`Trigger::of_event_source`] makes the same
+//!   of an `EventSource` with a direct sink. Both always return a value: the problems tell whether
+//!   it may be run.
+//! - [`BusDefaults`] is what the Triggers of a bus inherit from it, [`TopicNames`] among it.
+//!
 //! Pure: no clock, no client. The raw shapes come from `api`; whoever runs a [`Trigger`] turns its
 //! [`Target`]s into sinks.
 
+mod address;
+mod bus;
+mod check;
+mod delivery;
+mod input;
+mod pending;
 mod policy;
+mod subscriber;
 mod target;
+mod topics;
+mod trigger;
 
-pub use policy::{Policy, StatusCodes};
-pub use target::Target;
+pub use bus::{BusDefaults, DEFAULT_BUS};
+pub use input::Input;
+pub use policy::{Growth, Policy, StatusCodes};
+pub use subscriber::Subscriber;
+pub use target::{DeadLetter, Target};
+pub use topics::{Collision, DEFAULT_TEMPLATE, EventName, MAX_TOPIC, TopicNames, dead_letter_topic};
+pub use trigger::Trigger;
+
+#[cfg(test)]
+mod tests;

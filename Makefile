@@ -1,0 +1,32 @@
+# The commands of this project. CI calls only these.
+
+CARGO ?= cargo
+# Where built artefacts go; CI points it at a cache.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: run test lint bench deny
+.DEFAULT_GOAL := run
+
+## run: build the release binary and start the quickstart
+run:
+	$(CARGO) build --release --locked
+	$(TARGET)/release/penstock run -f examples/quickstart
+
+## test: everything that must hold, benches on tiny input included
+test:
+	$(CARGO) build --release --locked
+	PENSTOCK_BINARY="$$(realpath $(TARGET))/release/penstock" $(CARGO) test --locked --all-targets
+
+## lint: formatting and clippy, warnings are errors
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+## bench: the figures, as ratios measured in one run
+bench:
+	$(CARGO) bench --locked
+
+## deny: licences, advisories, duplicate crates
+deny:
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked --version 0.20.2 cargo-deny
+	$(CARGO) deny check
