@@ -151,15 +151,7 @@ fn scan(journal: &Path) -> io::Result<Scan> {
         scan.valid = end;
     }
     file.seek(SeekFrom::Start(scan.valid))?;
-    let mut rest = Rest::new(scan.valid);
-    let mut chunk = vec![0; 64 << 10];
-    loop {
-        let read = file.read(&mut chunk)?;
-        if read == 0 {
-            break;
-        }
-        rest.feed(&chunk[..read]);
-    }
+    let rest = rest(&mut file, scan.valid)?;
     scan.used = rest.used;
     for end in rest.ends {
         // A torn batch may have kept its end. Damage in the middle has whole batches behind it.
@@ -214,35 +206,42 @@ fn byte(file: &mut BufReader<File>) -> io::Result<u8> {
     Ok(byte[0])
 }
 
-/// Reads what stands behind the valid part, chunk by chunk.
+/// What stands behind the valid part.
 struct Rest {
-    at: u64,
+    /// Behind the last byte that is not zero.
     used: u64,
-    /// The last bytes, to find the magic across chunks.
-    window: [u8; 4],
     /// Positions behind each end marker.
     ends: Vec<u64>,
 }
 
-impl Rest {
-    /// More end markers than this say nothing new.
-    const ENDS: usize = 64;
+/// More end markers than this say nothing new.
+const MAX_ENDS: usize = 64;
 
-    fn new(at: u64) -> Self {
-        Self { at, used: at, window: [0; 4], ends: Vec::new() }
-    }
+const CHUNK: usize = 64 << 10;
 
-    fn feed(&mut self, chunk: &[u8]) {
-        for &byte in chunk {
-            self.at += 1;
-            self.window.rotate_left(1);
-            self.window[3] = byte;
-            if byte != 0 {
-                self.used = self.at;
-            }
-            if self.window == MAGIC && self.ends.len() < Self::ENDS {
-                self.ends.push(self.at);
+/// Reads from `at`, where the file stands, to the end. Nearly always all zeros, so those are fast.
+fn rest(file: &mut impl Read, at: u64) -> io::Result<Rest> {
+    let zeros = vec![0; CHUNK];
+    // The last bytes of the chunk before stay in front, so that no marker hides on the seam.
+    const SEAM: usize = MAGIC.len() - 1;
+    let mut chunk = vec![0; SEAM + CHUNK];
+    let mut rest = Rest { used: at, ends: Vec::new() };
+    let mut start = at;
+    loop {
+        let read = file.read(&mut chunk[SEAM..])?;
+        if read == 0 {
+            return Ok(rest);
+        }
+        let bytes = &chunk[..SEAM + read];
+        if let Some(last) =
+            (bytes[SEAM..] != zeros[..read]).then(|| bytes[SEAM..].iter().rposition(|byte| *byte != 0)).flatten()
+        {
+            rest.used = start + last as u64 + 1;
+            for found in memchr::memmem::find_iter(bytes, &MAGIC).take(MAX_ENDS - rest.ends.len()) {
+                rest.ends.push(start + found as u64 + 1);
             }
         }
+        start += read as u64;
+        chunk.copy_within(read..read + SEAM, 0);
     }
 }
