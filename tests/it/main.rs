@@ -1,3 +1,6 @@
-//! The integration tests: everything that is tested through public seams.
+//! Tests of whole parts: buses under one conformance suite, the binary as its users run it.
 
 mod conformance;
+mod process;
+mod published;
+mod support;
