@@ -8,11 +8,13 @@
 //! - `signature`: who may send.
 //! - `message`: a request to its events.
 //! - `receipts`: what became of the events of one request.
-//! - `source`: the routes and the answers.
+//! - `route`: a request to its answer.
+//! - `source`: the port.
 
 pub mod config;
 mod message;
 mod receipts;
+mod route;
 mod signature;
 mod source;
 
