@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::api::event_bus::BusSpec;
+use crate::api::{FieldPath, Problems, duration, quantity};
+
 /// The settings of an embedded bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -24,5 +27,36 @@ impl Default for Config {
             // Four times the broker defaults of 1 MiB: nothing that fits a broker is refused here.
             max_event_bytes: 4 << 20,
         }
+    }
+}
+
+impl Config {
+    /// Reads `retention` and `dedupWindow` of the bus whose spec stands at `path`. What is wrong is
+    /// reported, and the default stands in for it.
+    pub fn parse(spec: &BusSpec, path: &FieldPath, problems: &mut Problems) -> Self {
+        let mut config = Self::default();
+        let retention = spec.retention.clone().unwrap_or_default();
+        let at = path.field("retention");
+        if let Some(age) = &retention.age {
+            match duration::parse(age) {
+                Ok(age) if age.is_zero() => problems.push(&at.field("age"), "must be more than nothing"),
+                Ok(age) => config.retention_age = age,
+                Err(reason) => problems.push(&at.field("age"), reason),
+            }
+        }
+        if let Some(size) = &retention.size {
+            match quantity::parse(size) {
+                Ok(0) => problems.push(&at.field("size"), "must be more than nothing"),
+                Ok(size) => config.retention_bytes = size,
+                Err(reason) => problems.push(&at.field("size"), reason),
+            }
+        }
+        if let Some(window) = &spec.dedup_window {
+            match duration::parse(window) {
+                Ok(window) => config.dedup_window = window,
+                Err(reason) => problems.push(&path.field("dedupWindow"), reason),
+            }
+        }
+        config
     }
 }

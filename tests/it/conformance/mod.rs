@@ -3,6 +3,7 @@
 //! A case is a function over a [`Backend`]; [`suite!`] turns all of them into tests of one kind.
 //! A case that needs what the bus cannot do, by its `Capability`, says SKIPPED and ends.
 
+mod crash;
 mod delayed;
 mod embedded;
 mod groups;
