@@ -4,6 +4,7 @@
 //! its back end can hold state). A kind may import `event`, `fault`, `task`, `telemetry` and `flow`,
 //! and its own `config`; never a sibling.
 
+pub mod embedded;
 pub mod jetstream;
 pub mod kafka;
 pub mod redis;

@@ -1,9 +1,9 @@
 //! Logs: plain lines for a person, JSON for a machine.
 
-use std::io::{self, IsTerminal};
-
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
+
+use super::terminal::{LogLines, is_terminal};
 
 /// How much is logged, and in which form.
 #[derive(Args, Clone, Debug)]
@@ -33,8 +33,8 @@ impl Options {
     pub fn init(&self) -> anyhow::Result<()> {
         let filter = EnvFilter::try_new(&self.log)
             .map_err(|error| anyhow::anyhow!("--log {:?}: {error}; write a level such as \"info\"", self.log))?;
-        let terminal = io::stderr().is_terminal();
-        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+        let terminal = is_terminal();
+        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogLines);
         match self.log_format {
             Format::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
             Format::Auto if !terminal => {

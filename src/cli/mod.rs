@@ -4,17 +4,85 @@
 //! other room. Nobody imports it. Exit codes: 0 done, 1 failed while running, 2 refused because
 //! of what was given.
 
+mod admin;
+mod display;
 pub mod documents;
 mod logs;
 pub mod report;
+mod run;
 mod secrets;
+mod signals;
+mod terminal;
 
+use std::io::Write;
 use std::process::ExitCode;
 
-/// Bad input: what was given is refused, nothing was started.
-const REFUSED: u8 = 2;
+use clap::{Parser, Subcommand};
+
+/// Moves events from where they happen to the functions that handle them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "penstock",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "First steps:
+  penstock run -f examples/quickstart   run the flow of a folder on this machine
+  penstock display                      print the events that a flow delivers
+  penstock check FILE...                find every mistake before anything runs"
+)]
+struct Arguments {
+    #[command(flatten)]
+    logs: logs::Options,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Options),
+    Display(display::Options),
+    /// Prints the version
+    Version,
+}
+
+/// How a command ended, when it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// What was given is wrong; nothing was started.
+    Refused,
+}
 
 /// Runs the process: parses the command line, does what it says, prints the error chain once.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let arguments = Arguments::parse();
+    match dispatch(arguments) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Refused) => ExitCode::from(2),
+        Err(error) => {
+            terminal::show("");
+            // Standard error may be gone; the exit code still tells.
+            writeln!(std::io::stderr(), "penstock: {error:#}").unwrap_or_default();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
+    arguments.logs.init()?;
+    match arguments.command {
+        Command::Run(options) => run::run(&options),
+        Command::Display(options) => block_on(display::run(options)).map(|()| Outcome::Done),
+        Command::Version => {
+            writeln!(std::io::stdout(), "penstock {}", env!("CARGO_PKG_VERSION"))?;
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+/// Runs a command that waits for things.
+fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
 }

@@ -8,6 +8,7 @@
 //! May import `event`, `fault` and `task`. Holds no client and does no I/O itself.
 
 mod bus;
+pub mod letter;
 mod name;
 mod receipt;
 mod sink;

@@ -20,6 +20,14 @@ pub struct BodyLimits {
     pub time: Duration,
 }
 
+impl Default for BodyLimits {
+    /// 1 MiB, the size up to which every bus takes events untuned; 30 seconds, which a slow line
+    /// needs for it.
+    fn default() -> Self {
+        Self { bytes: 1 << 20, time: Duration::from_secs(30) }
+    }
+}
+
 /// Reads a whole body. One that arrives in one piece is not copied.
 ///
 /// # Errors

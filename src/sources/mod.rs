@@ -1,5 +1,6 @@
 //! Sources, one folder a kind.
 
+pub mod http;
 pub mod kafka;
 pub mod mqtt;
 pub mod redis;

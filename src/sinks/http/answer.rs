@@ -81,15 +81,11 @@ impl Answer {
         let fault = |kind, message: String| {
             Err(Fault::new(kind, "read the reply", message).with_code(self.status.as_u16()).with_retry(Retry::Never))
         };
-        let is_event = match read(&self.headers, self.body) {
-            Ok(Message::Opaque) => return Ok(None),
-            Ok(Message::Batch(events)) if events.is_empty() && self.whole => return Ok(None),
-            other => other,
-        };
-        match is_event {
+        match read(&self.headers, self.body) {
+            Ok(Message::Opaque) => Ok(None),
             _ if !self.whole => fault(FaultKind::TooLarge, format!("it is larger than {MAX_REPLY} bytes")),
             Ok(Message::Event(event)) => Ok(Some(event)),
-            Ok(Message::Batch(mut events)) if events.len() == 1 => Ok(events.pop()),
+            Ok(Message::Batch(mut events)) if events.len() <= 1 => Ok(events.pop()),
             Ok(_) => fault(FaultKind::Unsupported, "it is a batch of several events".to_owned()),
             Err(error) => fault(FaultKind::Malformed, error.to_string()),
         }
@@ -132,7 +128,7 @@ pub(super) fn classify(
 ) -> (FaultKind, Retry) {
     let after = || retry_after.and_then(|value| retry_after::parse(value, now)).map(Retry::After);
     let (kind, retryable) = match status.as_u16() {
-        401 | 403 | 407 | 511 => (FaultKind::Denied, status.is_server_error()),
+        401 | 403 | 407 => (FaultKind::Denied, false),
         404 => (FaultKind::NotFound, true),
         408 | 504 => (FaultKind::Timeout, true),
         409 => (FaultKind::Conflict, true),

@@ -36,6 +36,7 @@ fn check(event: &Event, expected: &str) {
 
 #[test]
 fn a_line_has_the_attributes_and_the_beginning_of_the_data() {
+    let long = "x".repeat(257);
     let draft = || Draft::new("1", "/s", "t");
     let event = draft().with("subject", "orders").with("time", "2024-05-01T00:00:00Z").data(Data::Text("a\nb"));
     check(
@@ -43,7 +44,6 @@ fn a_line_has_the_attributes_and_the_beginning_of_the_data() {
         " INFO event id=\"1\" source=\"/s\" type=\"t\" subject=\"orders\" time=\"2024-05-01T00:00:00Z\" data=\"ab\"\n",
     );
     check(&draft().build().unwrap(), " INFO event id=\"1\" source=\"/s\" type=\"t\"\n");
-    let long = "x".repeat(257);
     check(
         &draft().data(Data::Text(&long)).build().unwrap(),
         &format!(" INFO event id=\"1\" source=\"/s\" type=\"t\" data=\"{}...\"\n", "x".repeat(256)),

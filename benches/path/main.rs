@@ -1,0 +1,82 @@
+//! The whole path of an event through the release binary: HTTP in, bus, filter, HTTP sink; beside
+//! a proxy that does nothing but forward, in one run on one machine.
+//!
+//! `cargo bench --bench path` measures; without `--bench` (as `cargo test --benches` runs it) a tiny
+//! load goes through, and only its completeness is checked. Latency is from just before the client
+//! sends to just after the sink has read the request, on one clock.
+
+mod load;
+mod proxy;
+mod target;
+
+use std::time::Duration;
+
+use load::{Load, Sink};
+use target::Target;
+
+/// One round of load.
+#[derive(Clone, Copy)]
+struct Round {
+    connections: usize,
+    time: Duration,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    // The proxy runs in a process of its own, as Penstock does: this binary is started again.
+    if let [_, role, port, to] = &arguments[..]
+        && role == "proxy"
+    {
+        return proxy::run(port.parse().unwrap(), to);
+    }
+    let full = arguments.iter().any(|argument| argument == "--bench");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(measure(full));
+}
+
+async fn measure(full: bool) {
+    let rounds: &[Round] = if full {
+        &[
+            Round { connections: 16, time: Duration::from_secs(5) },
+            Round { connections: 256, time: Duration::from_secs(10) },
+        ]
+    } else {
+        &[Round { connections: 4, time: Duration::from_millis(200) }]
+    };
+    let sink = Sink::start().await;
+    let (ready, mut penstock) = Target::penstock(&sink, 1).await;
+    println!("start to ready: {} ms", ready.as_millis());
+    println!("binary: {:.1} MB", target::binary_size() as f64 / 1e6);
+    println!("RSS idle: {:.1} MB", penstock.rss_mb());
+    let proxy = Target::proxy(&sink).await;
+    for round in rounds {
+        let forwarded = Load::run(&proxy, &sink, round.connections, round.time).await;
+        let routed = Load::run(&penstock, &sink, round.connections, round.time).await;
+        let rss = penstock.rss_mb();
+        println!("{} connections:", round.connections);
+        println!("  proxy    {forwarded}");
+        println!("  penstock {routed}, RSS {rss:.1} MB");
+        println!("  ratio    {:.2}", routed.per_second() / forwarded.per_second());
+    }
+    penstock.stop().await;
+    growth(&sink, full).await;
+}
+
+/// How the cost of an event grows with the number of Triggers on its topic.
+async fn growth(sink: &Sink, full: bool) {
+    let (counts, round) = if full {
+        (&[1, 10, 100, 1000][..], Round { connections: 64, time: Duration::from_secs(5) })
+    } else {
+        (&[1, 20][..], Round { connections: 4, time: Duration::from_millis(200) })
+    };
+    let mut first = None;
+    for count in counts {
+        let (_, mut penstock) = Target::penstock(sink, *count).await;
+        let before = penstock.cpu_seconds();
+        let routed = Load::run(&penstock, sink, round.connections, round.time).await;
+        let cpu = (penstock.cpu_seconds() - before) / routed.delivered() as f64 * 1e6;
+        let first = *first.get_or_insert(cpu);
+        println!("{count} triggers on one topic: {routed}, {cpu:.1} µs of CPU an event, {:.2} × one", cpu / first);
+        penstock.stop().await;
+    }
+}

@@ -1,0 +1,85 @@
+//! The admin port: metrics and health.
+//!
+//! `/livez` fails when events wait and nothing has moved for long, or when the bus can no longer
+//! write: a restart may help. `/readyz` fails until every topic is subscribed and every port is
+//! open, and again while stopping: other traffic should go elsewhere.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use crate::listen::{self, Answer, Handler};
+use crate::task::Clock;
+use crate::telemetry::{self, Metrics};
+
+/// Longer than any sane delivery timeout, and shorter than a night: after this without progress
+/// something is stuck.
+const STALLED_AFTER: Duration = Duration::from_secs(300);
+
+/// Answers why the process is not well; `None` when it is.
+pub type Ailment = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// What the admin port knows of the process.
+pub struct Admin {
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    ready: AtomicBool,
+    ailments: Vec<Ailment>,
+}
+
+impl Admin {
+    pub fn new(metrics: Arc<Metrics>, clock: Clock, ailments: Vec<Ailment>) -> Self {
+        Self { metrics, clock, ready: AtomicBool::new(false), ailments }
+    }
+
+    /// Says whether traffic is welcome.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::SeqCst);
+    }
+
+    fn live(&self) -> Answer {
+        if let Some(ailment) = self.ailments.iter().find_map(|ailment| ailment()) {
+            return listen::text(StatusCode::SERVICE_UNAVAILABLE, &ailment);
+        }
+        let now = self.clock.now().as_duration().as_secs_f64();
+        if self.metrics.is_stalled(now, STALLED_AFTER) {
+            return listen::text(StatusCode::SERVICE_UNAVAILABLE, "events wait and nothing has moved for 5 minutes");
+        }
+        listen::text(StatusCode::OK, "ok")
+    }
+
+    fn ready(&self) -> Answer {
+        if self.ready.load(Ordering::SeqCst) {
+            listen::text(StatusCode::OK, "ok")
+        } else {
+            listen::text(StatusCode::SERVICE_UNAVAILABLE, "starting or stopping")
+        }
+    }
+
+    fn metrics(&self) -> Answer {
+        let mut answer = Answer::new(Full::new(Bytes::from(self.metrics.encode())));
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(telemetry::CONTENT_TYPE));
+        answer
+    }
+}
+
+impl Handler for Admin {
+    async fn handle(&self, request: Request<Incoming>, _: SocketAddr) -> Answer {
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return listen::text(StatusCode::METHOD_NOT_ALLOWED, "only GET");
+        }
+        match request.uri().path() {
+            "/metrics" => self.metrics(),
+            "/livez" => self.live(),
+            "/readyz" => self.ready(),
+            _ => listen::text(StatusCode::NOT_FOUND, "known paths: /metrics /livez /readyz"),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `penstock run`: the whole path of an event in one process, with embedded buses.
+
+mod engine;
+mod narrator;
+mod plan;
+mod summary;
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::documents;
+use super::report::Report;
+use super::secrets::Local;
+use super::{Outcome, block_on, terminal};
+use plan::Plan;
+
+/// Runs a flow on this machine: EventSources, EventBuses and Triggers from YAML, with an embedded
+/// bus that keeps every event on disk
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Nothing that was answered 2xx is lost, whatever happens to the process. The first Ctrl-C or
+SIGTERM finishes what is in flight within the grace period; the second one aborts, and what was in
+flight is delivered again after the next start.
+
+Examples:
+  penstock run -f flow.yaml
+  penstock run -f sources/ -f triggers/ --data-dir /var/lib/penstock --bind 0.0.0.0
+  cat flow.yaml | penstock run -f -")]
+pub struct Options {
+    /// YAML to run: a file, a folder, or - for standard input. Several are read together
+    #[arg(long = "file", short = 'f', required = true, value_name = "PATH")]
+    files: Vec<PathBuf>,
+
+    /// Where events are kept. One process at a time
+    #[arg(long, env = "PENSTOCK_DATA_DIR", default_value = ".penstock", value_name = "FOLDER")]
+    data_dir: PathBuf,
+
+    /// The address that webhooks listen on; their ports are in the YAML
+    #[arg(long, env = "PENSTOCK_BIND", default_value = "127.0.0.1", value_name = "ADDRESS")]
+    bind: IpAddr,
+
+    /// Where /metrics, /livez and /readyz are served; port 0 takes a free one
+    #[arg(long, env = "PENSTOCK_ADMIN", default_value = "127.0.0.1:9090", value_name = "ADDRESS:PORT")]
+    admin: SocketAddr,
+
+    /// A folder that stands in for a cluster's Secrets, with files NAME/KEY
+    #[arg(long, env = "PENSTOCK_SECRETS_DIR", value_name = "FOLDER")]
+    secrets_dir: Option<PathBuf>,
+
+    /// How long a stop may take to finish what is in flight, such as 20s
+    #[arg(long, default_value = "20s", value_name = "DURATION", value_parser = crate::api::duration::parse)]
+    grace: Duration,
+
+    /// No line for each decision, and no live summary
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Runs until a signal asks to stop.
+///
+/// # Errors
+/// When something that was right cannot be started, or fails for good while it runs.
+pub fn run(options: &Options) -> anyhow::Result<Outcome> {
+    let Some(plan) = read(options)? else { return Ok(Outcome::Refused) };
+    block_on(engine::run(plan, options)).map(|()| Outcome::Done)
+}
+
+/// Reads and judges everything before anything is touched; `None` when it was refused.
+fn read(options: &Options) -> anyhow::Result<Option<Plan>> {
+    let (documents, mut report) = documents::load(&options.files, &mut std::io::stdin().lock());
+    let secrets = Local::new(options.secrets_dir.clone());
+    let plan = plan::plan(&documents, &secrets, &mut report);
+    report.refuse_unsupported();
+    print(&report)?;
+    if report.has_errors() {
+        return Ok(None);
+    }
+    if plan.feeds.is_empty() && plan.buses.iter().all(|bus| bus.triggers.is_empty()) {
+        anyhow::bail!("there is nothing to run: no EventSource and no Trigger in the files");
+    }
+    Ok(Some(plan))
+}
+
+fn print(report: &Report) -> anyhow::Result<()> {
+    let mut err = std::io::stderr().lock();
+    report.write_lines(&mut err, terminal::is_terminal())?;
+    if report.has_errors() {
+        writeln!(err, "{}: nothing was started", report.summary())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! One log line for each decision about an event, as many as a person can read.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::event::Event;
+use crate::router::decision::{Decision, Observer};
+use crate::task;
+
+/// Lines a second at most; a line costs several microseconds, and nobody reads faster.
+const LINES_PER_SECOND: u64 = 100;
+
+/// Writes decisions to the log. Beyond its pace it counts instead.
+pub struct Narrator {
+    elapsed: Box<dyn Fn() -> Duration + Send + Sync>,
+    /// The second that `told` belongs to.
+    second: AtomicU64,
+    told: AtomicU64,
+    untold: AtomicU64,
+}
+
+impl Narrator {
+    pub fn new() -> Self {
+        Self {
+            elapsed: Box::new(task::stopwatch()),
+            second: AtomicU64::new(0),
+            told: AtomicU64::new(0),
+            untold: AtomicU64::new(0),
+        }
+    }
+
+    /// How many times it had no room for decisions since this was last asked.
+    pub fn take_untold(&self) -> u64 {
+        self.untold.swap(0, Ordering::Relaxed)
+    }
+
+    /// Takes room for one line. Two threads at the turn of a second may let a line more through.
+    fn has_room(&self) -> bool {
+        let now = (self.elapsed)().as_secs();
+        if self.second.swap(now, Ordering::Relaxed) != now {
+            self.told.store(0, Ordering::Relaxed);
+        }
+        let room = self.told.load(Ordering::Relaxed) < LINES_PER_SECOND;
+        if !room {
+            self.untold.fetch_add(1, Ordering::Relaxed);
+        }
+        room
+    }
+}
+
+impl Observer for Narrator {
+    fn enabled(&self) -> bool {
+        tracing::enabled!(tracing::Level::INFO) && self.has_room()
+    }
+
+    fn decided(&self, event: &Event, decision: &Decision<'_>) {
+        self.told.fetch_add(1, Ordering::Relaxed);
+        let (id, ty) = (event.id(), event.ty());
+        match decision {
+            Decision::Received { .. } => {}
+            Decision::Filtered { trigger, input, .. } => tracing::info!(id, ty, trigger, input, "filtered out"),
+            Decision::Unmatched { topic } => tracing::info!(id, ty, %topic, "no trigger wants it"),
+            Decision::Delivered { subscriber, address, code, attempt, took } => {
+                let ms = took.as_millis();
+                tracing::info!(id, ty, subscriber, to = address, code, attempt, ms, "delivered");
+            }
+            Decision::Retrying { subscriber, address, fault, attempt, pause } => {
+                tracing::warn!(id, subscriber, to = address, fault = fault.chain(), attempt, ?pause, "trying again");
+            }
+            Decision::Parked { subscriber, fault, attempts, due } => {
+                tracing::warn!(id, subscriber, fault = fault.chain(), attempts, ?due, "parked");
+            }
+            Decision::Replayed { subscriber, attempts } => {
+                tracing::info!(id, ty, subscriber, attempts, "comes back");
+            }
+            Decision::Dead { subscriber, reason, fault, attempts, to } => {
+                let reason = reason.as_str();
+                tracing::warn!(id, subscriber, reason, fault = fault.chain(), attempts, to, "dead letter");
+            }
+            Decision::Dropped { subscriber, fault } => {
+                tracing::warn!(id, subscriber, fault = fault.chain(), "dropped, as atMostOnce asks");
+            }
+            Decision::Returned { fault } => {
+                tracing::warn!(id, fault = fault.chain(), "kept on the bus, to be handed out again");
+            }
+        }
+    }
+}

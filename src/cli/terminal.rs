@@ -1,0 +1,68 @@
+//! The terminal, shared by log lines and one live line at the bottom.
+//!
+//! A log line takes the live line away, is written, and the live line comes back below it. Without
+//! a terminal there is no live line and log lines pass through untouched.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Back to the first column, and clear to the end of the line.
+const CLEAR: &[u8] = b"\r\x1b[K";
+
+/// The live line as it stands now; empty when there is none.
+static LIVE: Mutex<String> = Mutex::new(String::new());
+
+/// Whether standard error is a terminal.
+pub fn is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Replaces the live line; empty takes it away.
+pub fn show(line: &str) {
+    let mut live = lock();
+    let mut err = io::stderr().lock();
+    if !(live.is_empty() && line.is_empty()) {
+        // Nobody is left to tell when the terminal is gone.
+        err.write_all(CLEAR).and_then(|()| err.write_all(line.as_bytes())).and_then(|()| err.flush()).unwrap_or(());
+    }
+    line.clone_into(&mut live);
+}
+
+fn lock() -> MutexGuard<'static, String> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where log lines go: standard error, above the live line.
+#[derive(Clone, Copy, Debug)]
+pub struct LogLines;
+
+impl<'a> MakeWriter<'a> for LogLines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        *self
+    }
+}
+
+impl Write for LogLines {
+    /// The formatter hands over one whole line at a time.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let live = lock();
+        let mut err = io::stderr().lock();
+        if !live.is_empty() {
+            err.write_all(CLEAR)?;
+        }
+        err.write_all(line)?;
+        if !live.is_empty() {
+            err.write_all(live.as_bytes())?;
+            err.flush()?;
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

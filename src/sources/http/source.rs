@@ -1,0 +1,93 @@
+//! One port: its events, its TLS, and the way up and down.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::config::{Config, TlsConfig};
+use super::route::{Route, Routes};
+use crate::fault::{Fault, FaultKind};
+use crate::flow::{Outlet, Source as Run};
+use crate::listen::{Limits, Listener, Tls};
+use crate::task::{Clock, Shutdown};
+
+/// One event of the port.
+#[derive(Debug)]
+pub struct Entry {
+    pub config: Config,
+    pub outlet: Outlet,
+    /// The `source` of events that are wrapped.
+    pub source: String,
+    /// The `type` of events that are wrapped, such as [`super::DEFAULT_TYPE`].
+    pub ty: String,
+}
+
+/// Serves one port.
+#[derive(Debug)]
+pub struct Source {
+    address: SocketAddr,
+    tls: Option<Tls>,
+    routes: Routes,
+    listener: Option<Listener>,
+}
+
+impl Source {
+    /// A source for events of one port. Opens nothing yet.
+    ///
+    /// # Errors
+    /// When the events disagree on port or TLS, share a path, or a secret cannot be used.
+    pub fn new(host: IpAddr, entries: Vec<Entry>, clock: Clock) -> Result<Self, Fault> {
+        let Some(first) = entries.first() else { return Err(refused("it serves no event")) };
+        let port = first.config.port;
+        let tls_config = first.config.tls.clone();
+        let tls = tls_config.as_ref().map(tls).transpose()?;
+        let mut by_path = HashMap::with_capacity(entries.len());
+        for entry in entries {
+            let path = entry.config.path.clone();
+            if entry.config.port != port || entry.config.tls != tls_config {
+                return Err(refused(format!("the events of port {port} do not agree on port and TLS ({path})")));
+            }
+            if by_path.insert(path.clone(), Route::new(entry)?).is_some() {
+                return Err(refused(format!("two events of port {port} share the path {path}")));
+            }
+        }
+        let routes = Routes::new(by_path, clock);
+        Ok(Self { address: SocketAddr::new(host, port), tls, routes, listener: None })
+    }
+
+    /// Takes the port before [`Run::run`] does, so that a taken port is known early. Answers with
+    /// the address, which tells the port that port 0 became.
+    ///
+    /// # Errors
+    /// When the port cannot be had.
+    pub async fn bind(&mut self) -> Result<SocketAddr, Fault> {
+        let listener = Listener::bind(self.address, Limits::default(), self.tls.clone()).await?;
+        let address = listener.local_addr();
+        self.listener = Some(listener);
+        Ok(address)
+    }
+}
+
+#[async_trait]
+impl Run for Source {
+    async fn run(mut self: Box<Self>, shutdown: Shutdown) -> Result<(), Fault> {
+        let listener = match self.listener.take() {
+            Some(listener) => listener,
+            None => Listener::bind(self.address, Limits::default(), self.tls.clone()).await?,
+        };
+        tracing::info!(address = %listener.local_addr(), paths = self.routes.len(), "webhooks are served");
+        // Requests in flight hold their receipts: the listener waits for them on the way down.
+        listener.serve(Arc::new(self.routes), &shutdown).await
+    }
+}
+
+fn tls(config: &TlsConfig) -> Result<Tls, Fault> {
+    let client_ca = config.client_ca.as_ref().map(|pem| pem.expose().as_bytes());
+    Tls::from_pem(config.cert.expose().as_bytes(), config.key.expose().as_bytes(), client_ca)
+}
+
+pub(super) fn refused(message: impl Into<String>) -> Fault {
+    Fault::new(FaultKind::Rejected, "set up webhooks", message)
+}

@@ -1,0 +1,113 @@
+//! The labels of the metric families. Every outcome is a word from a closed list.
+
+use std::fmt;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct IntakeLabels {
+    namespace: String,
+    source: String,
+    event: String,
+    outcome: IntakeOutcome,
+}
+
+impl IntakeLabels {
+    pub fn new(namespace: &str, source: &str, event: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            source: source.to_owned(),
+            event: event.to_owned(),
+            outcome: IntakeOutcome::Accepted,
+        }
+    }
+
+    pub fn with(&self, outcome: IntakeOutcome) -> Self {
+        Self { outcome, ..self.clone() }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SubscriberLabels {
+    pub trigger: String,
+    pub subscriber: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SubscriberEvents {
+    pub trigger: String,
+    pub subscriber: String,
+    pub outcome: SubscriberOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct InputLabels {
+    pub trigger: String,
+    pub input: String,
+    pub outcome: InputOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FilterLabels {
+    pub trigger: String,
+    pub input: String,
+    pub cause: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LagLabels {
+    pub topic: String,
+    pub group: String,
+}
+
+/// What became of an event that a source handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IntakeOutcome {
+    Accepted,
+    Duplicate,
+    Refused,
+    Poison,
+}
+
+/// What became of an event at an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InputOutcome {
+    Received,
+    Matched,
+    Filtered,
+}
+
+/// What became of an event at a subscriber. One event may count under several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SubscriberOutcome {
+    /// It fired the subscriber.
+    Matched,
+    /// A sink took it.
+    Delivered,
+    /// An attempt failed.
+    Failed,
+    /// An attempt is made again without leaving the process.
+    Retried,
+    /// It was put aside on the retry topic.
+    Parked,
+    /// It was given up and handed to the dead letters.
+    Dead,
+    /// It was given up and forgotten, as `atMostOnce` asks.
+    Dropped,
+}
+
+macro_rules! words {
+    ($kind:ident: $($variant:ident = $word:literal),+) => {
+        impl EncodeLabelValue for $kind {
+            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+                let word = match self { $(Self::$variant => $word),+ };
+                EncodeLabelValue::encode(&word, encoder)
+            }
+        }
+    };
+}
+
+words!(IntakeOutcome: Accepted = "accepted", Duplicate = "duplicate", Refused = "refused", Poison = "poison");
+words!(InputOutcome: Received = "received", Matched = "matched", Filtered = "filtered");
+words!(SubscriberOutcome: Matched = "matched", Delivered = "delivered", Failed = "failed", Retried = "retried",
+    Parked = "parked", Dead = "dead", Dropped = "dropped");

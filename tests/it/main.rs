@@ -1,0 +1,6 @@
+//! Tests of whole parts: buses under one conformance suite, the binary as its users run it.
+
+mod conformance;
+mod process;
+mod published;
+mod support;
