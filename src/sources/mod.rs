@@ -1,1 +1,3 @@
 //! Sources, one folder a kind.
+
+pub mod cron;
