@@ -5,13 +5,12 @@ use serde_json::json;
 
 use super::{CatchUp, Config};
 use crate::api::event_source::CronEvent;
-use crate::api::secret::Unresolved;
 use crate::api::{FieldPath, Problems};
 
 fn parse(yaml: serde_json::Value) -> Result<Config, String> {
     let raw: CronEvent = serde_json::from_value(yaml).unwrap();
     let mut problems = Problems::new();
-    let config = Config::parse(&raw, "tick", &FieldPath::root().field("tick"), &Unresolved, &mut problems);
+    let config = Config::parse(&raw, &FieldPath::root().field("tick"), &mut problems);
     assert_eq!(config.is_some(), problems.is_empty(), "{problems}");
     config.ok_or_else(|| problems.to_string())
 }

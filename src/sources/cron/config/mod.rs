@@ -7,7 +7,7 @@ pub use schedule::{InvalidSchedule, Schedule};
 use jiff::tz::{self, TimeZone};
 
 use crate::api::event_source::CronEvent;
-use crate::api::{FieldPath, Problems, Secrets, problem};
+use crate::api::{FieldPath, Problems, problem};
 
 /// One schedule and what it emits.
 #[derive(Clone, Debug)]
@@ -34,15 +34,8 @@ const CATCH_UP: [(&str, CatchUp); 3] = [("none", CatchUp::None), ("last", CatchU
 
 impl Config {
     /// Reads the settings found at `path`. `None` when a problem was found; all of them are in
-    /// `problems`. A schedule has no secrets and needs no name: both are there because every kind
-    /// is read the same way.
-    pub fn parse(
-        raw: &CronEvent,
-        _name: &str,
-        path: &FieldPath,
-        _secrets: &dyn Secrets,
-        problems: &mut Problems,
-    ) -> Option<Self> {
+    /// `problems`.
+    pub fn parse(raw: &CronEvent, path: &FieldPath, problems: &mut Problems) -> Option<Self> {
         let zone = match &raw.timezone {
             None => Some(TimeZone::UTC),
             Some(name) => time_zone(name, &path.field("timezone"), problems),
