@@ -1,5 +1,6 @@
 //! Sources, one folder a kind.
 
+pub mod cron;
 pub mod http;
 pub mod kafka;
 pub mod mqtt;
