@@ -5,7 +5,7 @@
 //!   it may be run.
 //! - [`BusDefaults`] is what the Triggers of a bus inherit from it, [`TopicNames`] among it.
 //!
-//! Pure: no clock, no client. The raw shapes come from `api`; whoever runs a [`Trigger`] turns its
+//! Pure: no clock, no client; imports `api`, `router::filter` and `router::condition` alone. The raw shapes come from `api`; whoever runs a [`Trigger`] turns its
 //! [`Target`]s into sinks.
 
 mod address;

@@ -3,7 +3,7 @@
 use super::delivery::Delivery;
 use super::{BusDefaults, DeadLetter, Input, Policy, Target, check, pending};
 use crate::api::trigger::SubscriberSpec;
-use crate::api::{FieldPath, Problems, SinkSpec};
+use crate::api::{FieldPath, Problems};
 use crate::router::condition::Condition;
 
 /// The name of the one subscriber of an `EventSource` with a direct sink. No Trigger may use it: a
@@ -147,9 +147,8 @@ fn targets(spec: &SubscriberSpec, namespace: &str, path: &FieldPath, problems: &
             if sink.as_ref().is_some_and(|sink| sink.reference.is_some()) {
                 problems.push(&sink_path.field("ref"), "excludes \"ref\" of the subscriber, which is short for it");
             }
-            let reference = Some((reference, path.field("ref")));
-            let sink = sink.clone().unwrap_or(SinkSpec::default());
-            Target::parse_with(reference, &sink, namespace, &sink_path, problems)
+            let sink = sink.clone().unwrap_or_default();
+            Target::parse_with(Some(reference), &path.field("ref"), &sink, namespace, &sink_path, problems)
         }
     };
     let topic = spec.topic.as_deref().map(|topic| Target::parse_topic(topic, &path.field("topic"), problems));
