@@ -7,6 +7,10 @@
 //!
 //! This room never does I/O and imports no other room.
 
+mod excerpt;
+
+pub use excerpt::excerpt;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -148,7 +152,7 @@ impl Fault {
         self
     }
 
-    /// The beginning of the answer's body, for dead letters; the caller truncates it.
+    /// The beginning of the answer's body, for dead letters; the caller truncates it ([`excerpt`]).
     #[must_use]
     pub fn with_body(mut self, body: impl Into<String>) -> Self {
         self.0.body = Some(body.into());

@@ -8,7 +8,6 @@
 //! letters and never acknowledges: that is delivery's. A kind may import `event`, `fault`, `task`,
 //! `telemetry` and `flow`, never a sibling.
 
-mod excerpt;
 pub mod http;
 pub mod log;
 pub mod topic;

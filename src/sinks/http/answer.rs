@@ -11,9 +11,8 @@ use super::config::{Config, display};
 use super::retry_after;
 use crate::event::Event;
 use crate::event::codec::http::{Message, read};
-use crate::fault::{Fault, FaultKind, Retry};
+use crate::fault::{Fault, FaultKind, Retry, excerpt};
 use crate::flow::Accepted;
-use crate::sinks::excerpt::excerpt;
 
 /// Of an answer that is not wanted, as much is read as is cheaper than a new connection: a
 /// connection whose answer was read to its end is used again, any other is closed.

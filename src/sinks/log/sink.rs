@@ -3,9 +3,8 @@
 use async_trait::async_trait;
 
 use crate::event::{Data, Event};
-use crate::fault::Fault;
+use crate::fault::{Fault, excerpt};
 use crate::flow::{self, Accepted};
-use crate::sinks::excerpt::excerpt;
 
 /// How much of an event's data is shown: a line that still can be read on a terminal.
 const MAX_DATA: usize = 256;

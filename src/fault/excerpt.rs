@@ -3,7 +3,7 @@
 /// At most `limit` bytes of `bytes` as text: what is not UTF-8 is replaced, a character that the
 /// limit cuts is left out, and control characters go, so that nobody writes lines of their own into
 /// our log.
-pub(super) fn excerpt(bytes: &[u8], limit: usize) -> String {
+pub fn excerpt(bytes: &[u8], limit: usize) -> String {
     let mut end = bytes.len().min(limit);
     // The bytes after the first of a UTF-8 character are 0b10xxxxxx; there are three at most.
     let first_of_last = (end.saturating_sub(3)..=end).rev().find(|&at| bytes.get(at).is_some_and(|b| b & 0xC0 != 0x80));
