@@ -121,8 +121,20 @@ fn condition(
     problems: &mut Problems,
 ) -> (Condition, Vec<usize>) {
     let path = path.field("condition");
+    let before = problems.len();
     let condition = Condition::parse(text, scope.names, &path, problems);
-    (condition, Vec::new())
+    let fires = match condition.alone() {
+        Some(alone) => {
+            (0..scope.names.len()).filter(|index| alone.iter().any(|name| name == scope.names[*index])).collect()
+        }
+        None => {
+            if problems.len() == before {
+                problems.unsupported(&path, "a condition that joins several events");
+            }
+            Vec::new()
+        }
+    };
+    (condition, fires)
 }
 
 fn check_name(name: &str, path: &FieldPath, problems: &mut Problems) -> String {
