@@ -7,4 +7,8 @@ pub mod condition;
 pub mod decision;
 pub mod delivery;
 pub mod filter;
+pub mod pipeline;
 pub mod route;
+
+#[cfg(test)]
+mod tests;

@@ -62,7 +62,8 @@ fn judge(success: &StatusCodes, answer: Result<Accepted, Fault>) -> Result<Optio
         (StatusCodes::Only(codes), Some(code), _) if codes.contains(&code) => Ok(Some(code)),
         // Argo: a code that is not on the list is a failure worth a retry.
         (StatusCodes::Only(_), Some(code), Ok(_)) => {
-            let fault = Fault::new(FaultKind::Rejected, "deliver", format!("status {code} is not one that was allowed"));
+            let fault =
+                Fault::new(FaultKind::Rejected, "deliver", format!("status {code} is not one that was allowed"));
             Err(fault.with_code(code).with_retry(Retry::Backoff))
         }
         (_, code, Ok(_)) => Ok(code),

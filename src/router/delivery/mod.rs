@@ -20,7 +20,9 @@ mod parking;
 mod schedule;
 
 pub use destination::Destination;
-pub use parking::{History, Parked, unpark};
+pub use parking::{Grave, History, Parked, unpark};
+
+pub(in crate::router) use dead_letter::generated as dead_letter_topic_of;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -94,7 +96,9 @@ impl Delivery {
         let first = history.failed(now);
         match schedule::next(&to.policy, history.attempts, first, now, &fault, fastrand::f64()) {
             Next::GiveUp(reason) => ControlFlow::Break(self.give_up(to, event, history, reason, &fault).await),
-            Next::Pause(pause) if spent + pause <= IN_PLACE && self.retry_in_place(to, event, history, &fault, pause).await => {
+            Next::Pause(pause)
+                if spent + pause <= IN_PLACE && self.retry_in_place(to, event, history, &fault, pause).await =>
+            {
                 ControlFlow::Continue(())
             }
             Next::Pause(pause) => ControlFlow::Break(self.park(to, event, history, &fault, pause).await),
@@ -170,7 +174,8 @@ impl Delivery {
 
     async fn publish(&self, topic: &Topic, outgoing: Outgoing) -> Result<Published, Fault> {
         let answer = self.bus.publish(topic, vec![outgoing]).await.pop();
-        answer.unwrap_or_else(|| Err(Fault::new(FaultKind::Internal, "publish", "the bus gave no answer for the event")))
+        answer
+            .unwrap_or_else(|| Err(Fault::new(FaultKind::Internal, "publish", "the bus gave no answer for the event")))
     }
 
     /// Waits, unless it is time to stop: then false, at once.
