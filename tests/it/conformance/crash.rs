@@ -281,7 +281,13 @@ impl Drop for SmallDisk {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_events_and_takes_them_again_once_there_is_room() {
-    let disk = SmallDisk::new("6m");
+    // The journal fills the first disk; the second is full when a table is written in the background.
+    fill_and_grow("6m").await;
+    fill_and_grow("30m").await;
+}
+
+async fn fill_and_grow(size: &str) {
+    let disk = SmallDisk::new(size);
     let topic = topic("full");
     let bus = open(disk.0.path(), Config::default()).await;
     let body = "x".repeat(64 << 10);
@@ -298,16 +304,18 @@ async fn a_full_disk_refuses_events_and_takes_them_again_once_there_is_room() {
         match bus.publish(&topic, vec![large(&id)]).await.remove(0) {
             Ok(_) => refused = 0,
             Err(fault) => {
-                assert_eq!((fault.kind(), fault.is_retryable()), (FaultKind::Full, true), "{fault:?}");
+                // A failure in the background is known only as such.
+                assert!(matches!(fault.kind(), FaultKind::Full | FaultKind::Unavailable), "{fault:?}");
+                assert!(fault.is_retryable(), "{fault:?}");
                 refused += 1;
             }
         }
         tried.push(id);
-        assert!(tried.len() < 1000, "the disk never stays full");
+        assert!(tried.len() < 2000, "the disk never stays full");
     }
-    assert_eq!(bus.ailment().unwrap().kind(), FaultKind::Full);
+    assert!(bus.ailment().is_some());
 
-    disk.grow("64m");
+    disk.grow("256m");
     let recovered = async {
         loop {
             match bus.publish(&topic, vec![outgoing(event("after"))]).await.remove(0) {
