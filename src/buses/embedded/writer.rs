@@ -172,10 +172,13 @@ impl Writer {
             result = retain(&mut round, &mut self.pass);
         }
         let (batch, pending) = round.finish();
+        let writes = !batch.is_empty();
         let moved_delayed = pending.moved_delayed;
         match result.and_then(|()| disk.commit(batch)) {
             Ok(()) => {
-                shared.set_ailment(None);
+                if writes {
+                    shared.set_ailment(None);
+                }
                 pending.succeed(&shared);
                 if moved_delayed {
                     memory.next_due = super::publish::first_due(disk).unwrap_or(memory.next_due);

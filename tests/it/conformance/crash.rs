@@ -296,6 +296,7 @@ async fn fill_and_grow(size: &str) {
         delay: None,
         deduplicate: Deduplicate::Event,
     };
+    let mut reader = subscribe(&*bus, &topic, "reader", 10).await;
     // Each recovery cuts off what could not be finished, which may make room for one more.
     let mut tried = Vec::new();
     let mut refused = 0;
@@ -314,6 +315,8 @@ async fn fill_and_grow(size: &str) {
         assert!(tried.len() < 2000, "the disk never stays full");
     }
     assert!(bus.ailment().is_some());
+    // Meanwhile what is there can be read.
+    assert_eq!(take(&mut *reader, 10).await[9].event.as_ref().unwrap().id(), "9");
 
     disk.grow("256m");
     let recovered = async {
