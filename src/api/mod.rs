@@ -5,6 +5,7 @@
 //! and reports every [`Problem`] with its [`FieldPath`]. Imports no other room.
 
 pub mod any;
+pub mod client;
 pub mod crd;
 pub mod duration;
 pub mod event_bus;

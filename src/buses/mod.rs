@@ -5,3 +5,6 @@
 //! and its own `config`; never a sibling.
 
 pub mod embedded;
+pub mod jetstream;
+pub mod kafka;
+pub mod redis;

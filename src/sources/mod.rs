@@ -6,3 +6,6 @@
 
 pub mod cron;
 pub mod http;
+pub mod kafka;
+pub mod mqtt;
+pub mod redis;

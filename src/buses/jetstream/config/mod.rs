@@ -1,0 +1,190 @@
+//! The settings of a NATS `JetStream` bus, in three forms: `jetstream`, the proposal's
+//! `nats.native` and `OpenFunction`'s `natsStreaming`. NATS Streaming is at its end of life, so the
+//! latter two run on `JetStream` of the same address, and say so.
+
+mod start;
+
+use std::time::Duration;
+
+pub use start::Start;
+
+use crate::api::client::{self, Address, Endpoint, Tls};
+use crate::api::event_bus::{JetstreamBus, NatsNative, NatsStreamingBus};
+use crate::api::{FieldPath, Problems, Secret, Secrets, secret};
+
+/// Schemes and their default ports.
+const SCHEMES: [(&str, u16); 2] = [("nats", 4222), ("tls", 4222)];
+/// The most replicas of a stream that `JetStream` keeps.
+const MAX_REPLICAS: u32 = 5;
+const DEFAULT_ACK_WAIT: Duration = Duration::from_secs(30);
+/// The server's own default.
+const DEFAULT_IN_FLIGHT: u32 = 1000;
+
+/// A NATS cluster with `JetStream` as a bus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    pub servers: Vec<Endpoint>,
+    /// TLS; without settings of its own when only an address asks for it.
+    pub tls: Option<Tls>,
+    pub login: Login,
+    /// The stream that holds all topics; named after the bus when absent.
+    pub stream: Option<String>,
+    pub replicas: u32,
+    pub storage: Storage,
+    /// How long the server waits for an acknowledgement.
+    pub ack_wait: Duration,
+    /// Messages that may be unacknowledged at one time.
+    pub max_in_flight: u32,
+    /// Where a new group starts.
+    pub start: Start,
+}
+
+/// How the client proves who it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Login {
+    #[default]
+    None,
+    User {
+        user: Secret,
+        password: Secret,
+    },
+    Token(Secret),
+    /// The text of a credentials file.
+    Credentials(Secret),
+}
+
+/// Where a stream is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Storage {
+    #[default]
+    File,
+    Memory,
+}
+
+impl Config {
+    /// Reads the `jetstream` block that stands at `path`.
+    pub fn parse(raw: &JetstreamBus, path: &FieldPath, secrets: &dyn Secrets, problems: &mut Problems) -> Self {
+        let mut config = Self::at(&raw.url, &path.field("url"), problems);
+        let own = login(raw, path, secrets, problems);
+        match (&config.login, own) {
+            (_, Login::None) => {}
+            (Login::None, own) => config.login = own,
+            _ => problems.push(&path.field("url"), "holds a login, which excludes the others"),
+        }
+        if let Some(tls) = &raw.tls {
+            config.tls = Some(Tls::parse(tls, &path.field("tls"), secrets, problems));
+        }
+        config.stream = raw.stream.as_deref().map(|name| stream(name, &path.field("stream"), problems));
+        config.replicas = raw.replicas.unwrap_or(1);
+        if !(1..=MAX_REPLICAS).contains(&config.replicas) {
+            problems.push(&path.field("replicas"), format!("must be 1 to {MAX_REPLICAS}, not {}", config.replicas));
+        }
+        let known = [("file", Storage::File), ("memory", Storage::Memory)];
+        let storage = raw.storage.as_deref();
+        let storage = storage.and_then(|word| client::word(word, &known, &path.field("storage"), problems));
+        config.storage = storage.unwrap_or_default();
+        config
+    }
+
+    /// Reads the proposal's `nats.native` block that stands at `path`.
+    pub fn parse_native(raw: &NatsNative, path: &FieldPath, problems: &mut Problems) -> Self {
+        warn_of_streaming(raw.nats_streaming_cluster_id.is_some(), path, problems);
+        subscription_type(raw.subscription_type.as_deref(), path, problems);
+        Self::at(&raw.nats_url, &path.field("natsURL"), problems)
+    }
+
+    /// Reads `OpenFunction`'s `natsStreaming` block that stands at `path`.
+    pub fn parse_streaming(raw: &NatsStreamingBus, path: &FieldPath, problems: &mut Problems) -> Self {
+        warn_of_streaming(raw.nats_streaming_cluster_id.is_some(), path, problems);
+        subscription_type(raw.subscription_type.as_deref(), path, problems);
+        let ack_wait = client::span(raw.ack_wait_time.as_deref(), &path.field("ackWaitTime"), problems);
+        let max_in_flight = raw.max_in_flight.map(|number| {
+            u32::try_from(number).ok().filter(|number| *number > 0).unwrap_or_else(|| {
+                problems.push(&path.field("maxInFlight"), format!("must be at least 1, not {number}"));
+                DEFAULT_IN_FLIGHT
+            })
+        });
+        client::lag_threshold(raw.scale_option.as_ref(), &path.field("scaleOption"), problems);
+        let start = Start::parse(raw, path, problems);
+        let at = Self::at(&raw.nats_url, &path.field("natsURL"), problems);
+        Self {
+            ack_wait: ack_wait.unwrap_or(DEFAULT_ACK_WAIT),
+            max_in_flight: max_in_flight.unwrap_or(DEFAULT_IN_FLIGHT),
+            start,
+            ..at
+        }
+    }
+
+    /// The defaults, with one address or several comma separated ones.
+    fn at(urls: &str, path: &FieldPath, problems: &mut Problems) -> Self {
+        let mut servers = Vec::new();
+        let mut tls = None;
+        let mut login = Login::None;
+        for url in urls.split(',').map(str::trim) {
+            let Address { scheme, endpoint, user, password } = client::address(url, &SCHEMES, path, problems);
+            servers.extend(endpoint);
+            if scheme == "tls" {
+                tls = Some(Tls::default());
+            }
+            // As NATS clients have it: a user alone is a token.
+            login = match (user, password) {
+                (Some(user), Some(password)) => Login::User { user, password },
+                (Some(token), None) => Login::Token(token),
+                (None, _) => login,
+            };
+        }
+        Self {
+            servers,
+            tls,
+            login,
+            stream: None,
+            replicas: 1,
+            storage: Storage::default(),
+            ack_wait: DEFAULT_ACK_WAIT,
+            max_in_flight: DEFAULT_IN_FLIGHT,
+            start: Start::default(),
+        }
+    }
+}
+
+fn login(raw: &JetstreamBus, path: &FieldPath, secrets: &dyn Secrets, problems: &mut Problems) -> Login {
+    let mut read = |name: &str, source: &Option<_>| {
+        source.as_ref().map(|source| secret::read(source, &path.field(name), secrets, problems))
+    };
+    let (user, password) = (read("user", &raw.user), read("password", &raw.password));
+    let (token, credentials) = (read("token", &raw.token), read("credentials", &raw.credentials));
+    let by_user = user.is_some() || password.is_some();
+    if [by_user, token.is_some(), credentials.is_some()].into_iter().filter(|set| *set).count() > 1 {
+        problems.push(path, "\"user\" with \"password\", \"token\" and \"credentials\" exclude each other");
+    }
+    let pair = client::pair(user, password, ("user", "password"), path, problems);
+    match (credentials, token, pair) {
+        (Some(credentials), _, _) => Login::Credentials(credentials),
+        (None, Some(token), _) => Login::Token(token),
+        (None, None, Some((user, password))) => Login::User { user, password },
+        (None, None, None) => Login::None,
+    }
+}
+
+/// The server refuses these characters: they mean something in subjects and file names.
+fn stream(name: &str, path: &FieldPath, problems: &mut Problems) -> String {
+    let legal = |c: char| c.is_ascii_graphic() && !matches!(c, '.' | '*' | '>' | '/' | '\\');
+    if name.is_empty() || name.len() > 255 || !name.chars().all(legal) {
+        let help = "1 to 255 characters without spaces, dots, *, >, / and \\";
+        problems.push_help(path, format!("{name:?} is not the name of a stream"), help);
+    }
+    name.to_owned()
+}
+
+fn warn_of_streaming(with_cluster: bool, path: &FieldPath, problems: &mut Problems) {
+    problems.warn(path, "NATS Streaming is at its end of life: this runs on JetStream of the same address");
+    if with_cluster {
+        problems.warn(&path.field("natsStreamingClusterID"), "has no effect: JetStream has no cluster id");
+    }
+}
+
+fn subscription_type(word: Option<&str>, path: &FieldPath, problems: &mut Problems) {
+    if let Some(word) = word {
+        client::word(word, &[("topic", ()), ("queue", ())], &path.field("subscriptionType"), problems);
+    }
+}

@@ -1,0 +1,6 @@
+//! The NATS `JetStream` bus: its settings.
+
+pub mod config;
+
+#[cfg(test)]
+mod tests;

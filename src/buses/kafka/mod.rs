@@ -1,0 +1,6 @@
+//! The Kafka bus: its settings.
+
+pub mod config;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! The Kafka source: its settings.
+
+pub mod config;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! The MQTT source: its settings.
+
+pub mod config;
+
+#[cfg(test)]
+mod tests;
