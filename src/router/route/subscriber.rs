@@ -6,9 +6,9 @@ use crate::api::trigger::SubscriberSpec;
 use crate::api::{FieldPath, Problems};
 use crate::router::condition::Condition;
 
-/// The name of the one subscriber of an `EventSource` with a direct sink. No Trigger may use it: a
-/// Trigger and an `EventSource` of the same name would have one id for two subscribers.
-pub(super) const DIRECT: &str = "sink";
+/// The name of the one subscriber of an `EventSource` with a direct sink. No subscriber of a Trigger
+/// can be called so: a Trigger and an `EventSource` of the same name would have one id for two.
+pub(super) const DIRECT: &str = "@sink";
 
 /// One subscriber.
 #[derive(Clone, Debug)]
@@ -138,11 +138,7 @@ fn condition(
 }
 
 fn check_name(name: &str, path: &FieldPath, problems: &mut Problems) -> String {
-    if name == DIRECT {
-        problems.push(path, format!("{DIRECT:?} is taken: it names the direct sink of an EventSource"));
-    } else {
-        check::label(name, path, problems);
-    }
+    check::label(name, path, problems);
     name.to_owned()
 }
 

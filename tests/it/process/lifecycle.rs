@@ -61,7 +61,7 @@ async fn a_second_process_on_the_same_data_is_refused_and_the_first_goes_on() {
     let second = Run::new(folder.path()).spawn();
     let log = second.log_when_ended().await;
     assert_eq!(log.0, Some(1), "{}", log.1);
-    assert!(log.1.contains("in use by another process"), "{}", log.1);
+    assert!(log.1.contains("another process has this bus open"), "{}", log.1);
     assert!(log.1.contains("data"), "the folder is named: {}", log.1);
     post(port, "e1").await;
     eventually("the first delivers", || async { receiver.count() == 1 }).await;
