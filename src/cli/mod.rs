@@ -9,6 +9,7 @@ pub mod check;
 pub mod crd;
 mod display;
 pub mod documents;
+mod limits;
 mod logs;
 pub mod report;
 mod run;

@@ -135,7 +135,13 @@ impl Obituary<'_> {
 ///
 /// # Errors
 /// Never for a sensible origin.
-pub fn poison(poison: &Poison, origin: &str, topic: &Topic, position: Position, now: Timestamp) -> Result<Event, Fault> {
+pub fn poison(
+    poison: &Poison,
+    origin: &str,
+    topic: &Topic,
+    position: Position,
+    now: Timestamp,
+) -> Result<Event, Fault> {
     let digest = ring::digest::digest(&ring::digest::SHA256, &poison.bytes);
     let id = format!("{position}-{}", data_encoding::HEXLOWER.encode(&digest.as_ref()[..8]));
     Draft::new(id, origin, POISON_TYPE)

@@ -181,7 +181,8 @@ impl Line {
 
     fn letter(&self, poison: &Poison, position: Position) -> Result<Event, Fault> {
         let Settings { origin, topic, clock, .. } = &self.settings;
-        letter::poison(poison, origin, topic, position, clock.now()).and_then(|event| letter::fit(&event, self.max_bytes))
+        letter::poison(poison, origin, topic, position, clock.now())
+            .and_then(|event| letter::fit(&event, self.max_bytes))
     }
 
     fn oversized(&self, event: &Event, receipt: Receipt, letters: &mut Batch) {

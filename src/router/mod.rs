@@ -4,5 +4,11 @@
 //! client or a sidecar: they are handed a bus and sinks behind the seams of `flow`.
 
 pub mod condition;
+pub mod decision;
+pub mod delivery;
 pub mod filter;
+pub mod pipeline;
 pub mod route;
+
+#[cfg(test)]
+mod tests;

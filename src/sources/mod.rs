@@ -1,4 +1,8 @@
-//! Sources, one folder a kind.
+//! What is listened to, one folder a kind.
+//!
+//! A source hands out what it hears as events and acknowledges to its origin only what its receipt
+//! says was kept. A kind may import `event`, `fault`, `task`, `telemetry`, `flow` and `listen`,
+//! never a sibling.
 
 pub mod cron;
 pub mod http;

@@ -10,6 +10,9 @@
 
 mod handle;
 mod label;
+mod totals;
+
+pub use totals::Totals;
 
 pub use handle::{InFlight, Input, Intake, Subscriber, Topic};
 
@@ -52,6 +55,8 @@ pub struct Metrics {
     /// What is filtered out is not counted event by event and input by input: it is what was
     /// received less what was accepted, worked out when it is asked for.
     filtered: Mutex<Vec<handle::Filtered>>,
+    /// What the totals are made of.
+    tally: totals::Tally,
 }
 
 impl Default for Metrics {
@@ -77,6 +82,7 @@ impl Metrics {
             last_progress: Gauge::default(),
             backlog: AtomicI64::new(0),
             filtered: Mutex::default(),
+            tally: totals::Tally::default(),
         };
         metrics.register();
         metrics
@@ -117,13 +123,24 @@ impl Metrics {
 
     /// The counters of one event of an `EventSource`.
     pub fn intake(&self, namespace: &str, source: &str, event: &str) -> Intake {
-        Intake::new(&self.intake, &IntakeLabels::new(namespace, source, event))
+        let labels = IntakeLabels::new(namespace, source, event);
+        let intake = Intake::new(&self.intake, &labels);
+        self.tally.intake(labels, &intake);
+        intake
     }
 
     /// The counters of one subscriber of the Trigger `trigger` (`namespace/name`).
     pub fn subscriber(&self, trigger: &str, subscriber: &str) -> Subscriber {
         let labels = SubscriberLabels { trigger: trigger.to_owned(), subscriber: subscriber.to_owned() };
-        Subscriber::new(&self.subscribers, &self.delivery_seconds, &labels)
+        let handle = Subscriber::new(&self.subscribers, &self.delivery_seconds, &labels);
+        self.tally.subscriber(labels, &handle);
+        handle
+    }
+
+    /// The sums over all sources and subscribers.
+    pub fn totals(&self) -> Totals {
+        let waiting = self.backlog.load(std::sync::atomic::Ordering::Relaxed);
+        self.tally.totals(self.in_flight.get(), waiting)
     }
 
     /// The count of what arrives from one topic, for the inputs that read it.

@@ -14,8 +14,14 @@ fn names_help_units_and_outcome_words_are_as_documented() {
     metrics.lag("default-shop-orders", "g", 7);
     metrics.progressed(1.5);
     let text = metrics.encode();
-    check(&text, r#"penstock_intake_events_total{namespace="default",source="shop",event="orders",outcome="accepted"} 3"#);
-    check(&text, r#"penstock_intake_events_total{namespace="default",source="shop",event="orders",outcome="refused"} 0"#);
+    check(
+        &text,
+        r#"penstock_intake_events_total{namespace="default",source="shop",event="orders",outcome="accepted"} 3"#,
+    );
+    check(
+        &text,
+        r#"penstock_intake_events_total{namespace="default",source="shop",event="orders",outcome="refused"} 0"#,
+    );
     check(&text, r#"penstock_router_events_total{trigger="default/func1",subscriber="ship",outcome="parked"} 1"#);
     check(&text, r#"penstock_delivery_seconds_count{trigger="default/func1",subscriber="ship"} 1"#);
     check(&text, r#"penstock_delivery_seconds_bucket{le="0.0025",trigger="default/func1",subscriber="ship"} 1"#);
@@ -41,7 +47,10 @@ fn what_is_filtered_out_is_what_arrived_less_what_matched() {
     check(&text, r#"penstock_input_events_total{trigger="default/func1",input="big",outcome="filtered"} 6"#);
     check(&text, r#"penstock_filter_errors_total{trigger="default/func1",input="big",cause="number"} 1"#);
     topic.received(1);
-    check(&metrics.encode(), r#"penstock_input_events_total{trigger="default/func1",input="big",outcome="filtered"} 7"#);
+    check(
+        &metrics.encode(),
+        r#"penstock_input_events_total{trigger="default/func1",input="big",outcome="filtered"} 7"#,
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 
 use fjall::config::BlockSizePolicy;
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
@@ -29,6 +30,13 @@ const WORKERS: usize = 2;
 
 /// What the database may keep open; every table is one file.
 const OPEN_FILES: usize = 128;
+
+/// While this many of the log's memtables wait to be flushed, nothing is written: one batch seals
+/// at most two more, and four block the writer.
+const SEALED_MEMTABLES: usize = 2;
+
+/// The pause until the flush is looked at again, short beside the flush of a memtable.
+const FLUSH_PAUSE: Duration = Duration::from_millis(2);
 
 /// Accepted means on disk after a power loss: `SyncData` is fdatasync, which flushes the data and
 /// the metadata that is needed to read it back (the file's size among it). `SyncAll` would add
@@ -96,6 +104,20 @@ impl Disk {
 
     pub(super) fn batch(&self) -> OwnedWriteBatch {
         self.database.batch().durability(Some(DURABLE))
+    }
+
+    /// Writes a batch durably.
+    ///
+    /// The database itself makes a writer wait while four memtables wait to be flushed: for ever,
+    /// when the threads that flush have died on a full disk. So the wait is here, in front of that
+    /// point, where their death is seen.
+    pub(super) fn commit(&self, batch: OwnedWriteBatch) -> fjall::Result<()> {
+        while self.log.sealed_memtable_count() >= SEALED_MEMTABLES {
+            // Persists nothing that is not yet; fails once the database refuses writes.
+            self.database.persist(PersistMode::Buffer)?;
+            std::thread::sleep(FLUSH_PAUSE);
+        }
+        batch.commit()
     }
 
     /// A keyspace of fingerprints.

@@ -45,6 +45,14 @@ struct Out {
     attempt: u32,
 }
 
+/// What a member holds.
+#[derive(Default)]
+struct Held {
+    count: usize,
+    /// It was handed as much as it may hold, so it waits for room.
+    full: bool,
+}
+
 struct State {
     settled: Settled,
     /// Everything from here on was never handed out (since the bus was opened).
@@ -54,8 +62,7 @@ struct State {
     ready: BTreeMap<u64, u32>,
     /// To be handed out again at a time, with the next attempt's number.
     later: BTreeMap<(Duration, u64), u32>,
-    /// In flight per member.
-    members: HashMap<u64, usize>,
+    members: HashMap<u64, Held>,
     next_member: u64,
 }
 
@@ -120,7 +127,7 @@ impl Group {
         let mut state = self.lock();
         state.next_member += 1;
         let member = state.next_member;
-        state.members.insert(member, 0);
+        state.members.insert(member, Held::default());
         self.members.fetch_add(1, Ordering::AcqRel);
         member
     }
@@ -146,8 +153,8 @@ impl Group {
     pub(super) fn pick(&self, member: u64, max: usize, limit: usize, next: u64, now: Duration) -> Picks {
         let mut state = self.lock();
         state.promote(now);
-        let held = state.members.get(&member).copied().unwrap_or(max);
-        let room = limit.min(max.saturating_sub(held));
+        let free = state.members.get(&member).map_or(0, |held| max.saturating_sub(held.count));
+        let room = limit.min(free);
         let mut picks = Vec::new();
         while picks.len() < room {
             let Some((offset, attempt)) = state.ready.pop_first() else { break };
@@ -166,7 +173,8 @@ impl Group {
             state.out.insert(*offset, Out { member, attempt: *attempt });
         }
         if let Some(held) = state.members.get_mut(&member) {
-            *held += picks.len();
+            held.count += picks.len();
+            held.full = picks.len() == free;
         }
         self.cursor.store(state.cursor, Ordering::Release);
         Picks { picks, next_due: state.later.first_key_value().map(|((due, _), _)| *due) }
@@ -189,9 +197,10 @@ impl Group {
         match verdict {
             Verdict::Ack => {
                 // Even the word of a member that left, or was handed the event before, is true.
-                state.drop_everywhere(offset);
+                if state.drop_everywhere(offset) {
+                    self.wake();
+                }
                 let changed = state.settled.add(offset);
-                self.wake();
                 changed && !self.moved.swap(true, Ordering::AcqRel)
             }
             Verdict::Nack(fault) => {
@@ -274,18 +283,20 @@ impl State {
         Some(out.attempt)
     }
 
-    fn drop_everywhere(&mut self, offset: u64) {
+    /// True when a member waited for the room that this makes.
+    fn drop_everywhere(&mut self, offset: u64) -> bool {
         if let Some(out) = self.out.remove(&offset) {
-            self.release_slot(out.member);
-        } else {
-            self.ready.remove(&offset);
-            self.later.retain(|(_, waiting), _| *waiting != offset);
+            return self.release_slot(out.member);
         }
+        self.ready.remove(&offset);
+        self.later.retain(|(_, waiting), _| *waiting != offset);
+        false
     }
 
-    fn release_slot(&mut self, member: u64) {
-        if let Some(held) = self.members.get_mut(&member) {
-            *held = held.saturating_sub(1);
-        }
+    /// True when the member waited for room.
+    fn release_slot(&mut self, member: u64) -> bool {
+        let Some(held) = self.members.get_mut(&member) else { return false };
+        held.count = held.count.saturating_sub(1);
+        std::mem::take(&mut held.full)
     }
 }

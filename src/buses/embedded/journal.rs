@@ -46,6 +46,11 @@ pub(super) fn mend(path: &Path) -> Result<(), Fault> {
                 .with_context("file", journal.display().to_string()));
         }
         if scan.used > scan.valid {
+            if let Err(error) = keep(&journal, scan.valid, scan.used) {
+                // It may be torn because the disk is full: that must not keep the bus closed.
+                tracing::warn!(error = %error, "no copy of the journal's torn end can be kept");
+                drop(fs::remove_file(journal.with_file_name(DROPPED)));
+            }
             cut(&journal, scan.valid, scan.used).map_err(|error| io_fault(OPERATION, &error))?;
         }
     }
@@ -67,6 +72,7 @@ pub(super) fn cut_last_batch(path: &Path) -> Result<Option<LastBatch>, Fault> {
         if scan.last == scan.valid {
             return Ok(None);
         }
+        keep(&journal, scan.last, scan.valid)?;
         cut(&journal, scan.last, scan.valid)?;
         Ok(Some(LastBatch { journal, at: scan.last }))
     };
@@ -111,19 +117,22 @@ fn journals(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(journals.into_iter().map(|(_, file)| file).collect())
 }
 
-/// Sets the bytes from `valid` to `used` aside and cuts the journal there.
-fn cut(journal: &Path, valid: u64, used: u64) -> io::Result<()> {
-    let dropped = journal.with_file_name(DROPPED);
+/// Keeps a copy of the bytes from `from` to `to` of a journal.
+fn keep(journal: &Path, from: u64, to: u64) -> io::Result<()> {
     let mut file = File::open(journal)?;
-    file.seek(SeekFrom::Start(valid))?;
-    let mut copy = File::create(&dropped)?;
-    io::copy(&mut file.take(used - valid), &mut copy)?;
-    copy.sync_all()?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut copy = File::create(journal.with_file_name(DROPPED))?;
+    io::copy(&mut file.take(to - from), &mut copy)?;
+    copy.sync_all()
+}
+
+/// Cuts a journal that holds `used` bytes at `valid`.
+fn cut(journal: &Path, valid: u64, used: u64) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(journal)?;
     file.set_len(valid)?;
     file.sync_all()?;
     tracing::warn!(
-        journal = %journal.display(), at = valid, bytes = used - valid, kept = %dropped.display(),
+        journal = %journal.display(), at = valid, bytes = used - valid, copy = DROPPED,
         "the journal ends in a torn batch, as after a crash in the middle of a write; it was never acknowledged and is dropped"
     );
     Ok(())

@@ -53,11 +53,11 @@ use writer::Writer;
 /// The kind's name in configuration.
 pub const KIND: &str = "embedded";
 
-/// A bus in a directory of this machine. Dropping it closes it.
+/// A bus in a directory of this machine. Dropping it closes it, and blocks until what waits is
+/// written: call [`Bus::close`] first.
 pub struct Embedded {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    claim: Mutex<Option<marker::Claim>>,
 }
 
 impl Embedded {
@@ -79,11 +79,11 @@ impl Embedded {
         shared.load()?;
         let (window, now) = (writer::window(&shared), shared.now());
         let memory = shared.slot.with(OPERATION, |disk| Memory::read(disk, window, now))?;
-        let writer = Writer::new(shared.clone(), memory);
+        let writer = Writer::new(shared.clone(), memory, claim);
         let thread = task::thread("bus-writer", move || writer.run()).map_err(|error| {
             Fault::new(FaultKind::Unavailable, OPERATION, "no thread can be started").with_source(error)
         })?;
-        Ok(Self { shared, writer: Mutex::new(Some(thread)), claim: Mutex::new(Some(claim)) })
+        Ok(Self { shared, writer: Mutex::new(Some(thread)) })
     }
 
     /// Applies the retention rules now, as the bus does by itself every minute; answers how many
@@ -99,12 +99,6 @@ impl Embedded {
         answered.await.unwrap_or_else(|_| Err(Shared::closed("apply retention")))
     }
 
-    /// Why the bus cannot write at the moment, `None` when it can: for health checks. A fault that
-    /// lasts means that only a restart, or a repaired disk, helps.
-    pub fn ailment(&self) -> Option<Fault> {
-        self.shared.ailment()
-    }
-
     /// How many events were deleted, since the bus was opened, before a group had settled them.
     pub fn lost(&self) -> u64 {
         self.shared.lost()
@@ -115,7 +109,6 @@ impl Embedded {
         self.shared.close();
         let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let joined = thread.map_or(Ok(()), JoinHandle::join);
-        drop(self.claim.lock().unwrap_or_else(PoisonError::into_inner).take());
         match (joined, self.shared.ailment()) {
             (Err(_), _) => Err(Fault::new(FaultKind::Internal, "close the bus", "its writer panicked")),
             (Ok(()), Some(fault)) => Err(fault),
@@ -157,6 +150,10 @@ impl Bus for Embedded {
         let unknown = || Fault::new(FaultKind::NotFound, "measure lag", "the topic has no such consumer group");
         let (group, topic) = topic.ok_or_else(unknown)?;
         Ok(group.lag(topic.record().next))
+    }
+
+    fn ailment(&self) -> Option<Fault> {
+        self.shared.ailment()
     }
 
     async fn close(&self) -> Result<(), Fault> {

@@ -9,7 +9,7 @@
 //! which cuts off the unfinished batch, and goes on. Any other failure of the journal is final: a
 //! sync that failed once may report success later without having written anything, so only a
 //! restart on a sound disk helps. Until then every write is refused with the reason, and
-//! [`Embedded::ailment`](super::Embedded::ailment) tells it.
+//! [`Bus::ailment`](crate::flow::Bus::ailment) tells it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::group::Group;
+use super::marker::Claim;
 use super::queue::{Job, Taken};
 use super::round::{Memory, Pending, Round};
 use super::shared::Shared;
@@ -62,11 +63,14 @@ pub(super) struct Writer {
     flush_at: Option<Duration>,
     retain_at: Duration,
     pass: Pass,
+    /// The directory is this process's until the writer is gone.
+    _claim: Claim,
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, memory: Memory) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, memory: Memory, claim: Claim) -> Self {
         Self {
+            _claim: claim,
             shared,
             memory: Some(memory),
             health: Health::Sound,
@@ -168,10 +172,13 @@ impl Writer {
             result = retain(&mut round, &mut self.pass);
         }
         let (batch, pending) = round.finish();
+        let writes = !batch.is_empty();
         let moved_delayed = pending.moved_delayed;
-        match result.and_then(|()| batch.commit()) {
+        match result.and_then(|()| disk.commit(batch)) {
             Ok(()) => {
-                shared.set_ailment(None);
+                if writes {
+                    shared.set_ailment(None);
+                }
                 pending.succeed(&shared);
                 if moved_delayed {
                     memory.next_due = super::publish::first_due(disk).unwrap_or(memory.next_due);

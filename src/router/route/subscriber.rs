@@ -6,9 +6,9 @@ use crate::api::trigger::SubscriberSpec;
 use crate::api::{FieldPath, Problems};
 use crate::router::condition::Condition;
 
-/// The name of the one subscriber of an `EventSource` with a direct sink. No Trigger may use it: a
-/// Trigger and an `EventSource` of the same name would have one id for two subscribers.
-pub(super) const DIRECT: &str = "sink";
+/// The name of the one subscriber of an `EventSource` with a direct sink. No subscriber of a Trigger
+/// can be called so: a Trigger and an `EventSource` of the same name would have one id for two.
+pub(super) const DIRECT: &str = "@sink";
 
 /// One subscriber.
 #[derive(Clone, Debug)]
@@ -121,16 +121,24 @@ fn condition(
     problems: &mut Problems,
 ) -> (Condition, Vec<usize>) {
     let path = path.field("condition");
+    let before = problems.len();
     let condition = Condition::parse(text, scope.names, &path, problems);
-    (condition, Vec::new())
+    let fires = match condition.alone() {
+        Some(alone) => {
+            (0..scope.names.len()).filter(|index| alone.iter().any(|name| name == scope.names[*index])).collect()
+        }
+        None => {
+            if problems.len() == before {
+                problems.unsupported(&path, "a condition that joins several events");
+            }
+            Vec::new()
+        }
+    };
+    (condition, fires)
 }
 
 fn check_name(name: &str, path: &FieldPath, problems: &mut Problems) -> String {
-    if name == DIRECT {
-        problems.push(path, format!("{DIRECT:?} is taken: it names the direct sink of an EventSource"));
-    } else {
-        check::label(name, path, problems);
-    }
+    check::label(name, path, problems);
     name.to_owned()
 }
 

@@ -68,8 +68,8 @@ impl Client {
         Self::build(None, clock)
     }
 
-    /// A client with its own idea of trust, such as a private authority. The configuration must
-    /// not name ALPN protocols: the client does.
+    /// A client with its own idea of trust, such as a private authority. The ALPN protocols are
+    /// the client's to name.
     pub fn with_tls(tls: ClientConfig, clock: Clock) -> Self {
         Self::build(Some(tls), clock)
     }
@@ -122,11 +122,13 @@ impl Client {
         self.0
             .https
             .get_or_try_init(|| async {
-                let tls = match &self.0.tls {
+                let mut tls = match &self.0.tls {
                     Some(tls) => tls.clone(),
                     // Reads files.
                     None => task::blocking("deliver", system_tls).await?,
                 };
+                // The builder names them, and panics when it finds any.
+                tls.alpn_protocols.clear();
                 let mut tcp = connector();
                 tcp.enforce_http(false);
                 let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_all_versions();

@@ -281,7 +281,13 @@ impl Drop for SmallDisk {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_events_and_takes_them_again_once_there_is_room() {
-    let disk = SmallDisk::new("6m");
+    // The journal fills the first disk; the second is full when a table is written in the background.
+    fill_and_grow("6m").await;
+    fill_and_grow("30m").await;
+}
+
+async fn fill_and_grow(size: &str) {
+    let disk = SmallDisk::new(size);
     let topic = topic("full");
     let bus = open(disk.0.path(), Config::default()).await;
     let body = "x".repeat(64 << 10);
@@ -290,6 +296,7 @@ async fn a_full_disk_refuses_events_and_takes_them_again_once_there_is_room() {
         delay: None,
         deduplicate: Deduplicate::Event,
     };
+    let mut reader = subscribe(&*bus, &topic, "reader", 10).await;
     // Each recovery cuts off what could not be finished, which may make room for one more.
     let mut tried = Vec::new();
     let mut refused = 0;
@@ -298,16 +305,20 @@ async fn a_full_disk_refuses_events_and_takes_them_again_once_there_is_room() {
         match bus.publish(&topic, vec![large(&id)]).await.remove(0) {
             Ok(_) => refused = 0,
             Err(fault) => {
-                assert_eq!((fault.kind(), fault.is_retryable()), (FaultKind::Full, true), "{fault:?}");
+                // A failure in the background is known only as such.
+                assert!(matches!(fault.kind(), FaultKind::Full | FaultKind::Unavailable), "{fault:?}");
+                assert!(fault.is_retryable(), "{fault:?}");
                 refused += 1;
             }
         }
         tried.push(id);
-        assert!(tried.len() < 1000, "the disk never stays full");
+        assert!(tried.len() < 2000, "the disk never stays full");
     }
-    assert_eq!(bus.ailment().unwrap().kind(), FaultKind::Full);
+    assert!(bus.ailment().is_some());
+    // Meanwhile what is there can be read.
+    assert_eq!(take(&mut *reader, 10).await[9].event.as_ref().unwrap().id(), "9");
 
-    disk.grow("64m");
+    disk.grow("256m");
     let recovered = async {
         loop {
             match bus.publish(&topic, vec![outgoing(event("after"))]).await.remove(0) {

@@ -61,7 +61,7 @@ async fn a_second_process_on_the_same_data_is_refused_and_the_first_goes_on() {
     let second = Run::new(folder.path()).spawn();
     let log = second.log_when_ended().await;
     assert_eq!(log.0, Some(1), "{}", log.1);
-    assert!(log.1.contains("in use by another process"), "{}", log.1);
+    assert!(log.1.contains("another process has this bus open"), "{}", log.1);
     assert!(log.1.contains("data"), "the folder is named: {}", log.1);
     post(port, "e1").await;
     eventually("the first delivers", || async { receiver.count() == 1 }).await;
@@ -83,8 +83,7 @@ async fn a_port_that_is_taken_is_named() {
 async fn a_stop_finishes_what_is_in_flight() {
     let (folder, port, gate) = (tempfile::tempdir().unwrap(), free_port(), Arc::new(Semaphore::new(0)));
     let held = gate.clone();
-    let receiver =
-        Receiver::answering(move |_, _| Reply { gate: Some(held.clone()), ..Reply::code(200) }).await;
+    let receiver = Receiver::answering(move |_, _| Reply { gate: Some(held.clone()), ..Reply::code(200) }).await;
     write_flow(folder.path(), port, &receiver.uri("/"));
     let process = Run::new(folder.path()).start().await;
     post(port, "e1").await;
@@ -108,8 +107,7 @@ async fn a_stop_finishes_what_is_in_flight() {
 async fn a_second_signal_aborts_and_the_event_comes_again() {
     let (folder, port, gate) = (tempfile::tempdir().unwrap(), free_port(), Arc::new(Semaphore::new(0)));
     let held = gate.clone();
-    let receiver =
-        Receiver::answering(move |_, _| Reply { gate: Some(held.clone()), ..Reply::code(200) }).await;
+    let receiver = Receiver::answering(move |_, _| Reply { gate: Some(held.clone()), ..Reply::code(200) }).await;
     write_flow(folder.path(), port, &receiver.uri("/"));
     let process = Run::new(folder.path()).start().await;
     post(port, "e1").await;

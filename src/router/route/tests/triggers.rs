@@ -175,3 +175,18 @@ fn words_are_checked_and_transforms_named() {
         ],
     );
 }
+
+#[test]
+fn without_a_condition_all_inputs_are_joined() {
+    let (trigger, found) = parse(with_subscriber(json!({"condition": null})));
+    assert_eq!(found, [""; 0]);
+    assert_eq!(trigger.subscribers[0].fires, [0]);
+    let input = |name: &str| json!({"name": name, "eventSourceName": "shop", "eventName": "orders"});
+    check(
+        json!({"eventSources": [input("a"), input("b")], "subscribers": [{"topic": "t"}]}),
+        &[
+            "unsupported: spec.subscribers[0].condition: a condition that joins several events is not supported by this \
+           version yet",
+        ],
+    );
+}

@@ -1,0 +1,57 @@
+//! How many attempts at one sink are made at the same time, and who waits for them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::task;
+
+/// How long an event waits for its turn at a busy sink before it is put aside, so that a sink that
+/// hangs does not hold up the other events of its topic.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The way to one sink.
+#[derive(Debug)]
+pub struct Gate {
+    attempts: Semaphore,
+    /// Events that rest between two attempts in place; as many as there may be attempts.
+    rests: Semaphore,
+    /// Somebody waited in vain, and nobody has come through without waiting since: until then
+    /// waiting is not worth it.
+    congested: AtomicBool,
+}
+
+impl Gate {
+    pub fn new(concurrency: usize) -> Self {
+        let concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            attempts: Semaphore::new(concurrency),
+            rests: Semaphore::new(concurrency),
+            congested: AtomicBool::new(false),
+        }
+    }
+
+    /// Waits for a turn, but not for long; `None` when there is none. Cancel-safe.
+    pub async fn enter(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(permit) = self.attempts.try_acquire() {
+            if self.congested.load(Ordering::Relaxed) {
+                self.congested.store(false, Ordering::Relaxed);
+            }
+            return Some(permit);
+        }
+        if self.congested.load(Ordering::Relaxed) {
+            return None;
+        }
+        let entered = task::within(PATIENCE, self.attempts.acquire()).await;
+        if entered.is_none() {
+            self.congested.store(true, Ordering::Relaxed);
+        }
+        entered?.ok()
+    }
+
+    /// A place to rest between two attempts in place; `None` when too many rest already.
+    pub fn rest(&self) -> Option<SemaphorePermit<'_>> {
+        self.rests.try_acquire().ok()
+    }
+}

@@ -1,0 +1,197 @@
+//! From the topics of a bus to the destinations of its Triggers.
+//!
+//! [`Plan`] says what is read and where it goes; [`Router::join`] joins the consumer group on every
+//! topic (from then on nothing is missed), [`Joined::run`] routes until it is asked to stop. A
+//! receipt is acknowledged when every destination of its event is done: delivered, parked, given
+//! to the dead letters; or when no input accepted it.
+//!
+//! The group's retry topic is read like any other, by the same router: a parked event goes straight
+//! to the destination it waits for.
+
+mod lane;
+mod plan;
+mod retries;
+mod worker;
+
+pub use plan::{Plan, Sinks};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::fault::{Fault, FaultKind};
+use crate::flow::{Bus, Group, InvalidName, Start, Subscriber, Subscription, Topic};
+use crate::router::decision::Observer;
+use crate::router::delivery::Delivery;
+use crate::task::{self, Clock, Shutdown};
+use crate::telemetry::Metrics;
+
+use retries::Retries;
+use worker::{Route, Worker};
+
+/// How often the lag of every topic is asked for: as often as Prometheus usually scrapes.
+const LAG_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How a router runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The consumer group on every topic; it also names the retry topic.
+    pub group: Group,
+    /// Where the group starts on a topic that it reads for the first time.
+    pub start: Start,
+    /// Members of the group for each topic.
+    pub parallelism: usize,
+    /// Events that a member has taken and not settled yet, at most. A sink that hangs holds as many
+    /// as its concurrency; this leaves room for several of them.
+    pub max_in_flight: usize,
+    /// As above, in bytes of events; one batch may exceed it.
+    pub max_bytes_in_flight: usize,
+    /// How long events in flight may take to finish after the stop is asked for. What is left is
+    /// handed out again after the restart.
+    pub grace: Duration,
+}
+
+impl Settings {
+    /// Two members a topic, 1024 events or 32 MiB in flight each, 20 seconds of grace (ten less
+    /// than Kubernetes grants a pod), from the beginning of each topic.
+    pub fn new(group: Group) -> Self {
+        Self {
+            group,
+            start: Start::Earliest,
+            parallelism: 2,
+            max_in_flight: 1024,
+            max_bytes_in_flight: 32 << 20,
+            grace: Duration::from_secs(20),
+        }
+    }
+}
+
+/// The retry topic of a group.
+///
+/// # Errors
+/// When the group's name leaves no room for the suffix.
+pub fn retry_topic(group: &Group) -> Result<Topic, InvalidName> {
+    Topic::new(&format!("{group}-retry"))
+}
+
+/// Routes the events of one bus.
+pub struct Router {
+    plan: Plan,
+    settings: Settings,
+    metrics: Arc<Metrics>,
+    delivery: Arc<Delivery>,
+}
+
+impl Router {
+    /// # Errors
+    /// When the group's name is too long to name a retry topic as well.
+    pub fn new(
+        plan: Plan,
+        settings: Settings,
+        bus: Arc<dyn Bus>,
+        metrics: Arc<Metrics>,
+        observer: Arc<dyn Observer>,
+        clock: Clock,
+        shutdown: &Shutdown,
+    ) -> Result<Self, Fault> {
+        let retry_topic = retry_topic(&settings.group)
+            .map_err(|error| Fault::new(FaultKind::Rejected, "name the retry topic", error.to_string()))?;
+        let delivery = Delivery { bus, retry_topic, clock, observer, shutdown: shutdown.child() };
+        Ok(Self { plan, settings, metrics, delivery: Arc::new(delivery) })
+    }
+
+    /// Joins the consumer group on every topic. What is published from now on is kept for it.
+    ///
+    /// # Errors
+    /// When the bus refuses one of the subscriptions.
+    pub async fn join(self) -> Result<Joined, Fault> {
+        let Self { plan, settings, metrics, delivery } = self;
+        let mut joined = Joined { workers: Vec::new(), topics: Vec::new(), settings, metrics, delivery };
+        let Plan { lanes, destinations } = plan;
+        for lane in lanes {
+            let topic = lane.topic.clone();
+            joined.subscribe(&topic, joined.settings.start, Route::Lane(Arc::new(lane))).await?;
+        }
+        if joined.delivery.bus.capability().delayed {
+            let retries = Retries { destinations, metrics: Arc::clone(&joined.metrics) };
+            let topic = joined.delivery.retry_topic.clone();
+            // What an earlier run parked must be found, whether or not it joined first.
+            joined.subscribe(&topic, Start::Earliest, Route::Retries(Arc::new(retries))).await?;
+        }
+        Ok(joined)
+    }
+}
+
+/// A router that has joined its groups.
+pub struct Joined {
+    workers: Vec<Worker>,
+    topics: Vec<Topic>,
+    settings: Settings,
+    metrics: Arc<Metrics>,
+    delivery: Arc<Delivery>,
+}
+
+impl Joined {
+    async fn subscribe(&mut self, topic: &Topic, start: Start, route: Route) -> Result<(), Fault> {
+        for _ in 0..self.settings.parallelism.max(1) {
+            let subscription = Subscription {
+                topic: topic.clone(),
+                group: self.settings.group.clone(),
+                start,
+                max_in_flight: self.settings.max_in_flight,
+            };
+            let member: Box<dyn Subscriber> = self.delivery.bus.subscribe(subscription).await?;
+            self.workers.push(Worker {
+                route: route.clone(),
+                topic: topic.clone(),
+                member,
+                delivery: Arc::clone(&self.delivery),
+                metrics: Arc::clone(&self.metrics),
+                settings: self.settings.clone(),
+            });
+        }
+        self.topics.push(topic.clone());
+        Ok(())
+    }
+
+    /// Routes until the stop is asked for or the bus is closed, then finishes what is in flight
+    /// within the grace period.
+    ///
+    /// # Errors
+    /// When a subscription is over for good.
+    pub async fn run(self) -> Result<(), Fault> {
+        let mut workers = task::Group::new(&self.delivery.shutdown);
+        let stop = workers.shutdown().clone();
+        let watch = watch_lag(self.delivery.bus.as_ref(), &self.topics, &self.settings.group, &self.metrics, &stop);
+        for worker in self.workers {
+            workers.spawn(worker.run(stop.clone()));
+        }
+        let routed = async {
+            let result = workers.join().await;
+            // Ends the watch also when the workers ended by themselves.
+            stop.request();
+            result
+        };
+        futures_util::future::join(routed, watch).await.0
+    }
+}
+
+/// Keeps the lag gauges up to date until `stop`. A bus that cannot tell leaves them alone.
+async fn watch_lag(bus: &dyn Bus, topics: &[Topic], group: &Group, metrics: &Metrics, stop: &Shutdown) {
+    while !stop.is_requested() {
+        let mut backlog = 0_u64;
+        for topic in topics {
+            if let Ok(lag) = bus.lag(topic, group).await {
+                metrics.lag(topic.as_str(), group.as_str(), lag);
+                backlog = backlog.saturating_add(lag);
+            }
+        }
+        metrics.backlog(backlog);
+        tokio::select! {
+            () = stop.requested() => {}
+            () = task::sleep(LAG_INTERVAL) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Wiring: Triggers, with sinks for their targets, become lanes and destinations.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::fault::{Fault, FaultKind};
+use crate::flow::{Sink, Topic};
+use crate::router::delivery::Destination;
+use crate::router::route::{self, DeadLetter, Policy, Target, Trigger};
+use crate::telemetry::Metrics;
+
+use super::lane::{Input, Judge, Judgement, Lane};
+
+/// Makes the sink of a target, for a subscriber with this policy.
+pub type Sinks<'a> = dyn Fn(&Target, &Policy) -> Result<Arc<dyn Sink>, Fault> + 'a;
+
+/// Everything that a router reads and delivers to.
+pub struct Plan {
+    pub(super) lanes: Vec<Lane>,
+    /// By key, for parked events.
+    pub(super) destinations: HashMap<String, Arc<Destination>>,
+}
+
+impl Plan {
+    /// The plan of all Triggers of one bus.
+    ///
+    /// # Errors
+    /// When a target has no sink, or a topic's name is not legal.
+    pub fn new(triggers: Vec<Trigger>, sinks: &Sinks<'_>, metrics: &Metrics) -> Result<Self, Fault> {
+        let mut wiring =
+            Wiring { metrics, lanes: BTreeMap::new(), places: HashMap::new(), destinations: HashMap::new() };
+        for trigger in triggers {
+            wiring.trigger(trigger, sinks)?;
+        }
+        Ok(Self { lanes: wiring.lanes.into_values().collect(), destinations: wiring.destinations })
+    }
+
+    /// The topics that events are read from, the retry topic aside.
+    pub fn topics(&self) -> impl Iterator<Item = &Topic> {
+        self.lanes.iter().map(|lane| &lane.topic)
+    }
+}
+
+/// A plan in the making.
+struct Wiring<'a> {
+    metrics: &'a Metrics,
+    lanes: BTreeMap<String, Lane>,
+    /// Where a destination (by key) stands in a lane (by topic).
+    places: HashMap<(String, String), u32>,
+    destinations: HashMap<String, Arc<Destination>>,
+}
+
+impl Wiring<'_> {
+    fn trigger(&mut self, trigger: Trigger, sinks: &Sinks<'_>) -> Result<(), Fault> {
+        let id: Arc<str> = format!("{}/{}", trigger.namespace, trigger.name).into();
+        // For each input, the destinations that it fires.
+        let mut fired: Vec<Vec<Arc<Destination>>> = vec![Vec::new(); trigger.inputs.len()];
+        for subscriber in &trigger.subscribers {
+            let destinations = self.subscriber(subscriber, sinks)?;
+            for input in &subscriber.fires {
+                if let Some(fired) = fired.get_mut(*input) {
+                    fired.extend(destinations.iter().cloned());
+                }
+            }
+        }
+        for (input, fired) in trigger.inputs.into_iter().zip(fired) {
+            self.input(&id, input, &fired)?;
+        }
+        Ok(())
+    }
+
+    /// One destination for each target of a subscriber.
+    fn subscriber(
+        &mut self,
+        subscriber: &route::Subscriber,
+        sinks: &Sinks<'_>,
+    ) -> Result<Vec<Arc<Destination>>, Fault> {
+        let policy = &subscriber.policy;
+        let dead_letters = match &subscriber.dead_letter {
+            DeadLetter::Targets(targets) => targets.iter().map(|target| sinks(target, policy)).collect(),
+            DeadLetter::Generated => Ok(Vec::new()),
+        }?;
+        let mut destinations = Vec::with_capacity(subscriber.targets.len());
+        for (position, target) in subscriber.targets.iter().enumerate() {
+            let sink = sinks(target, policy)?;
+            let part = part(position, target);
+            let (dead_letters, policy) = (dead_letters.clone(), policy.clone());
+            let destination = Destination::new(&subscriber.id, part, sink, dead_letters, policy, self.metrics);
+            let destination = Arc::new(destination);
+            self.destinations.insert(destination.key.clone(), Arc::clone(&destination));
+            destinations.push(destination);
+        }
+        Ok(destinations)
+    }
+
+    fn input(&mut self, trigger: &Arc<str>, input: route::Input, fired: &[Arc<Destination>]) -> Result<(), Fault> {
+        let topic = Topic::new(&input.topic)
+            .map_err(|error| Fault::new(FaultKind::Rejected, "read a topic", error.to_string()))?;
+        let metrics = self.metrics;
+        let lane = self.lanes.entry(input.topic.clone()).or_insert_with(|| Lane {
+            topic,
+            inputs: Vec::new(),
+            destinations: Vec::new(),
+            metrics: metrics.topic(),
+        });
+        let mut fires = Vec::with_capacity(fired.len());
+        for destination in fired {
+            let place = self.places.entry((input.topic.clone(), destination.key.clone())).or_insert_with(|| {
+                lane.destinations.push(Arc::clone(destination));
+                u32::try_from(lane.destinations.len() - 1).unwrap_or(u32::MAX)
+            });
+            fires.push(*place);
+        }
+        let metrics = metrics.input(trigger, &input.name, &lane.metrics);
+        let (trigger, judge) = (Arc::clone(trigger), judge(input.filter));
+        lane.inputs.push(Input { trigger, name: input.name, judge, fires, metrics });
+        Ok(())
+    }
+}
+
+/// What tells apart the destinations of a subscriber, also after its address was changed: a parked
+/// event must find the one it waits for.
+fn part(position: usize, target: &Target) -> &'static str {
+    match target {
+        Target::Topic(_) if position > 0 => "topic",
+        Target::Topic(_) | Target::Http(_) | Target::Log | Target::Component { .. } | Target::Object { .. } => "sink",
+    }
+}
+
+fn judge(filter: crate::router::filter::Filter) -> Judge {
+    Box::new(move |_event| {
+        let _ = &filter;
+        Judgement::Yes
+    })
+}
