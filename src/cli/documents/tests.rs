@@ -22,7 +22,7 @@ const BUS: &str =
 #[test]
 fn scalars_follow_the_core_schema() {
     let check = |text: &str, expected: Json| {
-        assert_eq!(read_values(&format!("a: {text}\n")), [serde_json::json!({"a": expected})])
+        assert_eq!(read_values(&format!("a: {text}\n")), [serde_json::json!({"a": expected})]);
     };
     check("5", 5.into());
     check("-5", (-5).into());

@@ -67,7 +67,7 @@ fn address_version_and_login_are_checked() {
     );
     let certificates = json!({"caCert": {"file": "ca"}, "clientCert": {"file": "c"}});
     check(
-        certificates,
+        &certificates,
         &["m: \"clientCert\" needs \"clientKey\"", "m.url: mqtt:// has no TLS for the certificates: use mqtts://"],
     );
     assert!(check(&json!({"url": "mqtts://broker", "caCert": {"file": "ca"}}), &[]).tls.unwrap().ca.is_some());

@@ -16,8 +16,8 @@ fn printed(text: &str) -> (bool, Vec<String>) {
 
 /// The findings in an object of `kind` with this spec, in the second line and below.
 fn check(kind: &str, spec: &str, expected: &[&str]) {
-    let indented: String = spec.lines().map(|line| format!("  {line}\n")).collect();
-    let text = format!("{API}kind: {kind}\nmetadata: {{name: x}}\nspec:\n{indented}");
+    let indented = spec.replace('\n', "\n  ");
+    let text = format!("{API}kind: {kind}\nmetadata: {{name: x}}\nspec:\n  {indented}\n");
     let (right, mut lines) = printed(&text);
     lines.pop();
     let label = if kind == "ClusterEventBus" { format!("{kind} x: ") } else { format!("{kind} default/x: ") };
