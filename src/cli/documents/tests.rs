@@ -95,6 +95,8 @@ fn aliases_and_merge_keys_work_and_bombs_do_not() {
     }
     let lines = report(&bomb);
     assert!(lines.len() == 1 && lines[0].ends_with("aliases copy more than 4 MiB"), "{lines:?}");
+    let deep = format!("a: &a {}{}\nb: {}*a{}\n", "[".repeat(60), "]".repeat(60), "[".repeat(60), "]".repeat(60));
+    assert_eq!(report(&deep), ["2:64: nested deeper than 100 levels"]);
     assert_eq!(report("a: &a [*a]\n"), ["1:8: an alias inside its own anchor"]);
     let flaw = yaml::read("a: {<<: 5}\n").1.remove(0);
     assert_eq!(flaw.message, "a merge key takes an object or a list of objects");
