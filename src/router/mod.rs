@@ -1,6 +1,3 @@
-//! From the bus to the sinks: which events matter, to whom, and how they get there.
-//!
-//! [`route`] is the only parser of Triggers. The rooms that run them never see a kind, a broker's
-//! client or a sidecar: they are handed a bus and sinks behind the seams of `flow`.
+//! Takes events from the bus, decides who gets them, and delivers.
 
-pub mod route;
+pub mod filter;

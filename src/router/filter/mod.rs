@@ -1,0 +1,4 @@
+//! Filters.
+
+pub mod json;
+pub mod path;
