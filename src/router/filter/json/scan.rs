@@ -66,7 +66,9 @@ pub fn value_end(bytes: &[u8], at: usize) -> usize {
     }
 }
 
-fn scalar_end(bytes: &[u8], mut at: usize) -> usize {
+/// At least one byte further, so that every walk ends, on text that was not checked too.
+fn scalar_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = (start + 1).min(bytes.len());
     while bytes.get(at).is_some_and(|b| *b > b' ' && !matches!(b, b',' | b']' | b'}')) {
         at += 1;
     }
