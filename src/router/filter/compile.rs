@@ -138,7 +138,7 @@ fn data(raw: &DataFilter, path: &FieldPath, problems: &mut Problems) -> Option<D
     };
     (problems.len() == before).then_some(())?;
     let written = format!("{} {written} {}", raw.kind, raw.value.join(" or "));
-    Some(DataTest { path: compiled?, wanted, written })
+    Some(DataTest { path: compiled?, wanted, slot: None, written })
 }
 
 fn texts(raw: &DataFilter, comparator: Comparator, path: &FieldPath, problems: &mut Problems) -> Wanted {

@@ -13,6 +13,8 @@ const SHOWN: usize = 80;
 pub struct DataTest {
     pub path: Path,
     pub wanted: Wanted,
+    /// Where filters that are matched together keep what this path finds.
+    pub(super) slot: Option<usize>,
     /// What was written after the path, for people.
     pub(super) written: String,
 }
@@ -65,15 +67,27 @@ impl Comparator {
 }
 
 impl DataTest {
+    /// The place of the path among those of filters matched together.
+    pub(in crate::router) const fn slot(&self) -> Option<usize> {
+        self.slot
+    }
+
     pub(super) fn judge(&self, subject: &Subject<'_>) -> Verdict {
         match subject.payload() {
             Payload::Absent => Verdict::Yes,
             Payload::Unusable(cause) => Verdict::Error(cause),
-            Payload::Json(text) => match self.path.find(text) {
-                Found::Value(raw) => self.wanted.judge(&raw),
-                Found::Missing => Verdict::Error(Cause::MissingValue),
-                Found::TooCostly => Verdict::Error(Cause::TooCostly),
+            Payload::Json(text) => match self.slot.and_then(|slot| subject.slot(slot)) {
+                Some(cell) => self.verdict(cell.get_or_init(|| self.path.find(text))),
+                None => self.verdict(&self.path.find(text)),
             },
+        }
+    }
+
+    fn verdict(&self, found: &Found<'_>) -> Verdict {
+        match found {
+            Found::Value(raw) => self.wanted.judge(raw),
+            Found::Missing => Verdict::Error(Cause::MissingValue),
+            Found::TooCostly => Verdict::Error(Cause::TooCostly),
         }
     }
 

@@ -19,9 +19,10 @@ pub mod pattern;
 mod subject;
 mod time;
 
+pub(in crate::router) use attribute::value as attribute_value;
 pub use attribute::{AttributeTest, Want};
 pub use data::{Comparator, DataTest, Wanted};
-pub use subject::{Payload, Subject};
+pub use subject::{Paths, Payload, Subject};
 
 use crate::api::filter::Filters;
 use crate::api::{FieldPath, Problems};
@@ -121,6 +122,12 @@ impl Filter {
     pub(in crate::router) const fn expression(&self) -> &Expression {
         &self.0
     }
+
+    /// Gives every path of this filter its place among `paths`, so that filters judged on one
+    /// subject share what their paths find.
+    pub(in crate::router) fn share_paths(&mut self, paths: &mut Paths) {
+        self.0.share_paths(paths);
+    }
 }
 
 impl Expression {
@@ -136,6 +143,15 @@ impl Expression {
             Self::Attribute(test) => test.judge(subject),
             Self::Data(test) => test.judge(subject),
             Self::Time(span) => span.judge(subject),
+        }
+    }
+
+    fn share_paths(&mut self, paths: &mut Paths) {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter_mut().for_each(|part| part.share_paths(paths)),
+            Self::Not(part) => part.share_paths(paths),
+            Self::Data(test) => test.slot = Some(paths.slot(&test.path)),
+            Self::Attribute(_) | Self::Time(_) => {}
         }
     }
 
