@@ -5,4 +5,5 @@
 
 pub mod condition;
 pub mod filter;
+pub mod matching;
 pub mod route;
