@@ -1,6 +1,7 @@
 //! The event under judgement, and what has been read of it so far.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
@@ -21,15 +22,17 @@ const INLINE_PATHS: usize = 2;
 
 /// The distinct paths of filters that are matched together; each is evaluated once an event.
 #[derive(Clone, Debug, Default)]
-pub struct Paths(Vec<Path>);
+pub struct Paths {
+    list: Vec<Path>,
+    slots: HashMap<Box<str>, usize>,
+}
 
 impl Paths {
     /// The place of `path`, which is added when it is new.
     pub(super) fn slot(&mut self, path: &Path) -> usize {
-        let known = self.0.iter().position(|known| known == path);
-        known.unwrap_or_else(|| {
-            self.0.push(path.clone());
-            self.0.len() - 1
+        *self.slots.entry(path.as_str().into()).or_insert_with(|| {
+            self.list.push(path.clone());
+            self.list.len() - 1
         })
     }
 }
@@ -50,7 +53,7 @@ impl<'e> Subject<'e> {
 
     /// A subject that keeps what each of `paths` finds.
     pub fn with_paths(event: &'e Event, paths: &Paths) -> Self {
-        Self { found: paths.0.iter().map(|_| OnceCell::new()).collect(), ..Self::new(event) }
+        Self { found: paths.list.iter().map(|_| OnceCell::new()).collect(), ..Self::new(event) }
     }
 
     pub const fn event(&self) -> &'e Event {
@@ -66,7 +69,7 @@ impl<'e> Subject<'e> {
         let Payload::Json(text) = self.payload() else {
             return None;
         };
-        let path = paths.0.get(slot)?;
+        let path = paths.list.get(slot)?;
         Some(self.found.get(slot)?.get_or_init(|| path.find(text)))
     }
 

@@ -3,7 +3,8 @@
 //! A filter is indexed by something that must be true for it to say yes: an attribute's value, a
 //! literal in the value of a path, a bound on a number ([`access`]). An event then brings up only the
 //! filters whose key it has, and each of those is evaluated as a whole: the index only prunes,
-//! the filter decides. Filters without such a key are evaluated for every event.
+//! the filter decides. Filters without such a key are evaluated for every event. Each distinct
+//! path is looked up once an event, however many filters name it.
 
 mod access;
 mod index;

@@ -34,13 +34,6 @@ pub struct Path {
     start: NodeId,
 }
 
-/// Two paths are equal when they are written the same.
-impl PartialEq for Path {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
 /// What a path finds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found<'j> {
