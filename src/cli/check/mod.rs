@@ -8,6 +8,7 @@ mod collision;
 mod output;
 mod source;
 mod trigger;
+mod webhooks;
 
 use std::io::{Read, Write};
 use std::path::PathBuf;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::bus::Buses;
+use super::webhooks;
 use crate::api::client::{self, Backoff};
 use crate::api::event_source::{EventCommon, EventSourceSpec};
 use crate::api::{FieldPath, Problems, Secrets};
 use crate::cli::documents::Document;
 use crate::intake::Overrides;
 use crate::router::route::Trigger;
-use crate::sources::{cron, http, kafka, mqtt, redis};
+use crate::sources::{cron, kafka, mqtt, redis};
 
 /// The kinds, in the order of the documentation.
 const KINDS: [&str; 9] = ["http", "cron", "kafka", "mqtt", "nats", "redis", "rabbitmq", "s3", "kubernetes"];
@@ -109,9 +110,7 @@ fn judge_common(entry: &Entry<'_>, path: &FieldPath, problems: &mut Problems) {
 }
 
 fn judge_kinds(spec: &EventSourceSpec, path: &FieldPath, secrets: &dyn Secrets, problems: &mut Problems) {
-    for (event, raw) in spec.http.iter().flatten() {
-        http::config::Config::parse(raw, event, &path.field("http").field(event), secrets, problems);
-    }
+    webhooks::judge(spec.http.iter().flatten(), &path.field("http"), secrets, problems);
     for (event, raw) in spec.cron.iter().flatten() {
         cron::config::Config::parse(raw, &path.field("cron").field(event), problems);
     }

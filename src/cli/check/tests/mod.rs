@@ -104,6 +104,22 @@ fn event_sources_are_judged() {
 }
 
 #[test]
+fn webhooks_of_one_port_agree() {
+    let tls = "{cert: {file: c}, key: {file: k}}";
+    check("EventSource", "http: {a: {path: /x}, b: {path: /x, port: 9000}, c: {}}", &[]);
+    check(
+        "EventSource",
+        "http: {a: {path: /x}, b: {path: /x}}",
+        &["5:29: spec.http.b.path: \"a\" has the path /x of port 8080 already"],
+    );
+    check(
+        "EventSource",
+        &format!("http: {{a: {{}}, b: {{tls: {tls}}}, c: {{port: 9000, tls: {tls}}}}}"),
+        &["5:21: spec.http.b.tls: port 8080 has one TLS setting, and that of \"a\" is another"],
+    );
+}
+
+#[test]
 fn sinks_are_judged() {
     let check =
         |sink: &str, expected: &[&str]| check("EventSource", &format!("http: {{a: {{}}}}\nsink: {sink}"), expected);
