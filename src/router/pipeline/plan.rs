@@ -25,7 +25,7 @@ impl Plan {
     /// The plan of all Triggers of one bus.
     ///
     /// # Errors
-    /// When a target has no sink, or a topic's name is not legal.
+    /// When a target has no sink, a topic's name is not legal, or two subscribers have one id.
     pub fn new(triggers: Vec<Trigger>, sinks: &Sinks<'_>, metrics: &Metrics) -> Result<Self, Fault> {
         let mut wiring =
             Wiring { metrics, lanes: BTreeMap::new(), places: HashMap::new(), destinations: HashMap::new() };
@@ -87,7 +87,10 @@ impl Wiring<'_> {
             let (dead_letters, policy) = (dead_letters.clone(), policy.clone());
             let destination = Destination::new(&subscriber.id, part, sink, dead_letters, policy, self.metrics);
             let destination = Arc::new(destination);
-            self.destinations.insert(destination.key.clone(), Arc::clone(&destination));
+            if self.destinations.insert(destination.key.clone(), Arc::clone(&destination)).is_some() {
+                return Err(Fault::new(FaultKind::Conflict, "wire a subscriber", "another has the same name")
+                    .with_context("subscriber", subscriber.id.as_str()));
+            }
             destinations.push(destination);
         }
         Ok(destinations)
