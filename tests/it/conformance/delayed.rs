@@ -1,0 +1,54 @@
+//! Delayed delivery.
+
+use std::time::Duration;
+
+use penstock::flow::{Deduplicate, Outgoing, Published};
+use penstock::task;
+
+use super::{Backend, event, ids, publish, skipped, subscribe, take, topic};
+
+const DELAY: Duration = Duration::from_millis(400);
+
+pub async fn a_delayed_event_arrives_after_its_delay_and_not_before(backend: &dyn Backend) {
+    let topic = topic("delayed");
+    let bus = backend.open().await;
+    if !bus.capability().delayed {
+        return skipped("no delayed delivery");
+    }
+    let mut subscriber = subscribe(&*bus, &topic, "g", 10).await;
+    let elapsed = task::stopwatch();
+    let delayed = |id: &str, delay| Outgoing { event: event(id), delay: Some(delay), deduplicate: Deduplicate::Event };
+    let batch = vec![delayed("later", DELAY * 2), delayed("soon", DELAY), delayed("soon", DELAY)];
+    let answers: Vec<_> = bus.publish(&topic, batch).await.into_iter().map(|answer| answer.unwrap()).collect();
+    assert_eq!(answers, [Published::Delayed, Published::Delayed, Published::Duplicate]);
+    publish(&*bus, &topic, ["now".to_owned()]).await;
+    let now = take(&mut *subscriber, 1).await;
+    assert_eq!(ids(&now), ["now"]);
+    let soon = take(&mut *subscriber, 1).await;
+    assert!(elapsed() >= DELAY, "it came after {:?}", elapsed());
+    assert_eq!(ids(&soon), ["soon"]);
+    let later = take(&mut *subscriber, 1).await;
+    assert!(elapsed() >= DELAY * 2, "it came after {:?}", elapsed());
+    assert_eq!(ids(&later), ["later"]);
+}
+
+pub async fn a_delayed_event_survives_a_restart(backend: &dyn Backend) {
+    let topic = topic("delayed-restart");
+    let bus = backend.open().await;
+    if !bus.capability().delayed {
+        return skipped("no delayed delivery");
+    }
+    let elapsed = task::stopwatch();
+    let batch = [("1", DELAY), ("2", DELAY), ("3", DELAY / 100)];
+    let batch =
+        batch.map(|(id, delay)| Outgoing { event: event(id), delay: Some(delay), deduplicate: Deduplicate::Never });
+    for answer in bus.publish(&topic, batch.into()).await {
+        assert_eq!(answer.unwrap(), Published::Delayed);
+    }
+    bus.close().await.unwrap();
+    let bus = backend.open().await;
+    let mut subscriber = subscribe(&*bus, &topic, "g", 10).await;
+    let received = take(&mut *subscriber, 3).await;
+    assert!(elapsed() >= DELAY, "they came after {:?}", elapsed());
+    assert_eq!(ids(&received), ["3", "1", "2"]);
+}

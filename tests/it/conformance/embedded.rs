@@ -1,0 +1,77 @@
+//! The suite on the embedded bus.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use penstock::buses::embedded::Embedded;
+use penstock::buses::embedded::config::Config;
+use penstock::fault::FaultKind;
+use penstock::flow::{Bus, Position, Topic};
+use penstock::task::Clock;
+use tempfile::TempDir;
+
+use super::{Backend, store};
+
+struct Directory(TempDir);
+
+impl Directory {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+}
+
+pub async fn open(directory: &Path, config: Config) -> Arc<Embedded> {
+    Arc::new(Embedded::open(directory, config, Clock::system()).await.unwrap())
+}
+
+#[async_trait]
+impl Backend for Directory {
+    async fn open(&self) -> Arc<dyn Bus> {
+        open(self.0.path(), Config::default()).await
+    }
+
+    async fn damage(&self, topic: &Topic, position: Position) -> bool {
+        let database = fjall::Database::builder(self.0.path().join("db")).open().unwrap();
+        let topics = database.keyspace("topics", Default::default).unwrap();
+        let log = database.keyspace("log", Default::default).unwrap();
+        let record = topics.get(topic.as_str()).unwrap().unwrap();
+        let key = [&record[..4], &position.major.to_be_bytes()].concat();
+        let mut value = log.get(&key).unwrap().unwrap().to_vec();
+        value.truncate(15);
+        log.insert(key, value).unwrap();
+        database.persist(fjall::PersistMode::SyncAll).unwrap();
+        true
+    }
+}
+
+super::suite!(Directory::new());
+
+macro_rules! store_case {
+    ($($case:ident),*) => {
+        $(
+            #[tokio::test]
+            async fn $case() {
+                let directory = Directory::new();
+                store::$case(&*open(directory.0.path(), Config::default()).await).await;
+            }
+        )*
+    };
+}
+
+store_case!(
+    a_batch_is_written_as_a_whole_or_not_at_all,
+    of_concurrent_writers_with_one_expectation_one_wins,
+    a_scan_answers_a_prefix_in_key_order
+);
+
+#[tokio::test]
+async fn a_second_open_is_refused_and_names_the_directory() {
+    let directory = Directory::new();
+    let bus = open(directory.0.path(), Config::default()).await;
+    let fault = Embedded::open(directory.0.path(), Config::default(), Clock::system()).await.err().unwrap();
+    assert_eq!(fault.kind(), FaultKind::Conflict);
+    assert!(fault.to_string().contains(&directory.0.path().display().to_string()), "{fault}");
+    bus.close().await.unwrap();
+    open(directory.0.path(), Config::default()).await;
+}

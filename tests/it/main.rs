@@ -1,0 +1,3 @@
+//! The integration tests: everything that is tested through public seams.
+
+mod conformance;
