@@ -59,6 +59,7 @@ impl Lane {
 
     fn judge(&self, event: &Event, observer: &dyn Observer) -> Hits {
         let mut hits = Hits::new();
+        let told = observer.enabled();
         for input in &self.inputs {
             let judgement = (input.judge)(event);
             if let Judgement::Undecided(cause) = judgement {
@@ -67,7 +68,7 @@ impl Lane {
             if judgement == Judgement::Yes {
                 input.metrics.matched.inc();
                 hits.extend(input.fires.iter().copied());
-            } else if observer.enabled() {
+            } else if told {
                 let undecided = judgement != Judgement::No;
                 let (trigger, input) = (&*input.trigger, input.name.as_str());
                 observer.decided(event, &Decision::Filtered { trigger, input, undecided });

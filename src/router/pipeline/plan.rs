@@ -25,7 +25,8 @@ impl Plan {
     /// The plan of all Triggers of one bus.
     ///
     /// # Errors
-    /// When a target has no sink, a topic's name is not legal, or two subscribers have one id.
+    /// When a target has no sink, a topic's name is not legal, two subscribers have one id, or one
+    /// has a condition that joins several events.
     pub fn new(triggers: Vec<Trigger>, sinks: &Sinks<'_>, metrics: &Metrics) -> Result<Self, Fault> {
         let mut wiring =
             Wiring { metrics, lanes: BTreeMap::new(), places: HashMap::new(), destinations: HashMap::new() };
@@ -75,6 +76,10 @@ impl Wiring<'_> {
         subscriber: &route::Subscriber,
         sinks: &Sinks<'_>,
     ) -> Result<Vec<Arc<Destination>>, Fault> {
+        if subscriber.fires.is_empty() {
+            let fault = Fault::new(FaultKind::Unsupported, "wire a subscriber", "its condition joins several events");
+            return Err(fault.with_context("subscriber", subscriber.id.as_str()));
+        }
         let policy = &subscriber.policy;
         let dead_letters = match &subscriber.dead_letter {
             DeadLetter::Targets(targets) => targets.iter().map(|target| sinks(target, policy)).collect(),

@@ -312,6 +312,8 @@ fn what_cannot_be_wired_is_refused() {
     };
     check(vec![one("nowhere")], FaultKind::NotFound);
     check(vec![one("a"), one("a")], FaultKind::Conflict);
+    let joins = trigger("t", vec![input("orders", "shop")], vec![("sub", &[], vec![http("a")], policy())]);
+    check(vec![joins], FaultKind::Unsupported);
 }
 
 #[tokio::test(start_paused = true)]
