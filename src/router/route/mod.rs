@@ -5,8 +5,8 @@
 //!   it may be run.
 //! - [`BusDefaults`] is what the Triggers of a bus inherit from it, [`TopicNames`] among it.
 //!
-//! Pure: no clock, no client. The raw shapes come from `api`; whoever runs a [`Trigger`] turns its
-//! [`Target`]s into sinks.
+//! Pure: no clock, no client. Whoever runs a [`Trigger`] turns its [`Target`]s into sinks. Imports
+//! `api`, `router::filter` and `router::condition` alone.
 
 mod address;
 mod bus;

@@ -119,7 +119,7 @@ fn check_cron(cron: &str, path: &FieldPath, problems: &mut Problems) {
     if cron.trim_start().starts_with('@') || cron.split_whitespace().count() != 5 {
         problems.push(path, "must have five fields: minute, hour, day of month, month, day of week");
     } else if let Err(error) = parser.parse(cron) {
-        problems.push(path, format!("{cron:?} is no schedule: {error}"));
+        problems.push(path, format!("{cron:?} is no schedule: {}", error.to_string().trim_end_matches('.')));
     }
 }
 

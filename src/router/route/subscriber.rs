@@ -3,7 +3,7 @@
 use super::delivery::Delivery;
 use super::{BusDefaults, DeadLetter, Input, Policy, Target, check, pending};
 use crate::api::trigger::SubscriberSpec;
-use crate::api::{FieldPath, Problems, SinkSpec};
+use crate::api::{FieldPath, Problems};
 use crate::router::condition::Condition;
 
 /// The name of the one subscriber of an `EventSource` with a direct sink. No Trigger may use it: a
@@ -121,8 +121,20 @@ fn condition(
     problems: &mut Problems,
 ) -> (Condition, Vec<usize>) {
     let path = path.field("condition");
+    let before = problems.len();
     let condition = Condition::parse(text, scope.names, &path, problems);
-    (condition, Vec::new())
+    let fires = match condition.alone() {
+        Some(alone) => {
+            (0..scope.names.len()).filter(|index| alone.iter().any(|name| name == scope.names[*index])).collect()
+        }
+        None => {
+            if problems.len() == before {
+                problems.unsupported(&path, "a condition that joins several events");
+            }
+            Vec::new()
+        }
+    };
+    (condition, fires)
 }
 
 fn check_name(name: &str, path: &FieldPath, problems: &mut Problems) -> String {
@@ -147,9 +159,8 @@ fn targets(spec: &SubscriberSpec, namespace: &str, path: &FieldPath, problems: &
             if sink.as_ref().is_some_and(|sink| sink.reference.is_some()) {
                 problems.push(&sink_path.field("ref"), "excludes \"ref\" of the subscriber, which is short for it");
             }
-            let reference = Some((reference, path.field("ref")));
-            let sink = sink.clone().unwrap_or(SinkSpec::default());
-            Target::parse_with(reference, &sink, namespace, &sink_path, problems)
+            let sink = sink.clone().unwrap_or_default();
+            Target::parse_with(Some(reference), &path.field("ref"), &sink, namespace, &sink_path, problems)
         }
     };
     let topic = spec.topic.as_deref().map(|topic| Target::parse_topic(topic, &path.field("topic"), problems));

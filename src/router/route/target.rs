@@ -42,13 +42,14 @@ pub enum DeadLetter {
 impl Target {
     /// Reads a sink. A reference without a namespace is to the `namespace` of the document.
     pub(super) fn parse(spec: &SinkSpec, namespace: &str, path: &FieldPath, problems: &mut Problems) -> Option<Self> {
-        let reference = spec.reference.as_ref().map(|reference| (reference, path.field("ref")));
-        Self::parse_with(reference, spec, namespace, path, problems)
+        let reference = spec.reference.as_ref();
+        Self::parse_with(reference, &path.field("ref"), spec, namespace, path, problems)
     }
 
     /// As [`Target::parse`], with the reference standing elsewhere in the document than in `spec`.
     pub(super) fn parse_with(
-        reference: Option<(&ObjectRef, FieldPath)>,
+        reference: Option<&ObjectRef>,
+        reference_path: &FieldPath,
         spec: &SinkSpec,
         namespace: &str,
         path: &FieldPath,
@@ -61,14 +62,14 @@ impl Target {
         let before = problems.len();
         let uri_path = path.field("uri");
         let address = spec.uri.as_deref().and_then(|uri| Address::parse(uri, &uri_path, problems));
-        let resolved = reference.as_ref().map(|(reference, path)| resolve(reference, namespace, path, problems));
+        let resolved = reference.map(|reference| resolve(reference, namespace, reference_path, problems));
         if !resolved.as_ref().is_some_and(is_component) {
             refuse_component_settings(spec, path, problems);
         }
         let target = match (address, resolved) {
             (Some(Address::Whole(target)), _) => {
-                if let Some((_, path)) = &reference {
-                    problems.warn(path, "is not used: the sink's \"uri\" is a whole address");
+                if reference.is_some() {
+                    problems.warn(reference_path, "is not used: the sink's \"uri\" is a whole address");
                 }
                 Some(target)
             }

@@ -109,7 +109,7 @@ impl TopicNames {
         }
         if !exact || name.len() > MAX_TOPIC {
             name.truncate(MAX_TOPIC - HASH_SUFFIX);
-            name.push_str(&format!("-{:08x}", hash(&[namespace, source, event])));
+            return format!("{name}-{:08x}", hash(&[namespace, source, event]));
         }
         name
     }

@@ -65,7 +65,7 @@ impl Trigger {
         let subscriber = Subscriber {
             id: format!("{namespace}/{name}/{DIRECT}"),
             name: DIRECT.to_owned(),
-            condition: Condition::default(),
+            condition: Condition::any_of(events),
             fires: (0..inputs.len()).collect(),
             targets: target.into_iter().collect(),
             policy: Policy::of_delivery(&delivery),
