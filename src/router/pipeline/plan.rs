@@ -6,10 +6,11 @@ use std::sync::Arc;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Sink, Topic};
 use crate::router::delivery::Destination;
+use crate::router::filter::Filter;
 use crate::router::route::{self, DeadLetter, Policy, Target, Trigger};
-use crate::telemetry::Metrics;
+use crate::telemetry::{self, Metrics};
 
-use super::lane::{Input, Judge, Judgement, Lane};
+use super::lane::{Input, Lane};
 
 /// Makes the sink of a target, for a subscriber with this policy.
 pub type Sinks<'a> = dyn Fn(&Target, &Policy) -> Result<Arc<dyn Sink>, Fault> + 'a;
@@ -33,7 +34,7 @@ impl Plan {
         for trigger in triggers {
             wiring.trigger(trigger, sinks)?;
         }
-        Ok(Self { lanes: wiring.lanes.into_values().collect(), destinations: wiring.destinations })
+        Ok(Self { lanes: wiring.lanes.into_values().map(Draft::finish).collect(), destinations: wiring.destinations })
     }
 
     /// The topics that events are read from, the retry topic aside.
@@ -42,10 +43,24 @@ impl Plan {
     }
 }
 
+/// A lane in the making.
+struct Draft {
+    topic: Topic,
+    inputs: Vec<(Input, Filter)>,
+    destinations: Vec<Arc<Destination>>,
+    metrics: telemetry::Topic,
+}
+
+impl Draft {
+    fn finish(self) -> Lane {
+        Lane::new(self.topic, self.inputs, self.destinations, self.metrics)
+    }
+}
+
 /// A plan in the making.
 struct Wiring<'a> {
     metrics: &'a Metrics,
-    lanes: BTreeMap<String, Lane>,
+    lanes: BTreeMap<String, Draft>,
     /// Where a destination (by key) stands in a lane (by topic).
     places: HashMap<(String, String), u32>,
     destinations: HashMap<String, Arc<Destination>>,
@@ -105,23 +120,23 @@ impl Wiring<'_> {
         let topic = Topic::new(&input.topic)
             .map_err(|error| Fault::new(FaultKind::Rejected, "read a topic", error.to_string()))?;
         let metrics = self.metrics;
-        let lane = self.lanes.entry(input.topic.clone()).or_insert_with(|| Lane {
+        let lane = self.lanes.entry(input.topic.clone()).or_insert_with(|| Draft {
             topic,
             inputs: Vec::new(),
             destinations: Vec::new(),
             metrics: metrics.topic(),
         });
-        let mut fires = Vec::with_capacity(fired.len());
+        let mut places = Vec::with_capacity(fired.len());
         for destination in fired {
             let place = self.places.entry((input.topic.clone(), destination.key.clone())).or_insert_with(|| {
                 lane.destinations.push(Arc::clone(destination));
                 u32::try_from(lane.destinations.len() - 1).unwrap_or(u32::MAX)
             });
-            fires.push(*place);
+            places.push(*place);
         }
         let metrics = metrics.input(trigger, &input.name, &lane.metrics);
-        let (trigger, judge) = (Arc::clone(trigger), judge(input.filter));
-        lane.inputs.push(Input { trigger, name: input.name, judge, fires, metrics });
+        let (trigger, name) = (Arc::clone(trigger), input.name);
+        lane.inputs.push((Input { trigger, name, fires: places, metrics }, input.filter));
         Ok(())
     }
 }
@@ -133,11 +148,4 @@ fn part(position: usize, target: &Target) -> &'static str {
         Target::Topic(_) if position > 0 => "topic",
         Target::Topic(_) | Target::Http(_) | Target::Log | Target::Component { .. } | Target::Object { .. } => "sink",
     }
-}
-
-fn judge(filter: crate::router::filter::Filter) -> Judge {
-    Box::new(move |_event| {
-        let _ = &filter;
-        Judgement::Yes
-    })
 }

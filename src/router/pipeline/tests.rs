@@ -1,11 +1,13 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::api::{FieldPath, Problems};
 use crate::event::Event;
 use crate::fault::Retry;
 use crate::flow::{Sink, letter};
 use crate::router::decision::{Decision, Unobserved};
-use crate::router::route::{DeadLetter, Policy, Target, Trigger};
+use crate::router::filter::Filter;
+use crate::router::route::{DeadLetter, Input, Policy, Target, Trigger};
 use crate::router::tests::{Answer, MemoryBus, TestSink, event, input, text, trigger};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -342,6 +344,8 @@ impl Observer for Notes {
         let word = match decision {
             Decision::Received { .. } => "received",
             Decision::Unmatched { .. } => "unmatched",
+            Decision::Filtered { input: "orders", undecided: false, .. } => "filtered orders",
+            Decision::Filtered { input: "payments", undecided: false, .. } => "filtered payments",
             Decision::Delivered { .. } => "delivered",
             Decision::Parked { .. } => "parked",
             Decision::Replayed { attempts: 1, .. } => "replayed",
@@ -368,4 +372,61 @@ async fn the_way_of_an_event_can_be_followed() {
         })
         .await;
     assert_eq!(*notes.0.lock().unwrap(), ["received", "parked", "replayed", "delivered"]);
+}
+
+/// An input that takes the events whose type is one of these.
+fn typed(name: &str, types: &[&str]) -> Input {
+    let exact: Vec<_> = types.iter().map(|ty| serde_json::json!({"exact": {"type": ty}})).collect();
+    let filters = serde_json::from_value(serde_json::json!([{ "any": exact }])).unwrap();
+    let mut problems = Problems::default();
+    let filter = Filter::compile(&filters, None, &FieldPath::root(), &mut problems);
+    assert!(problems.is_empty(), "{problems:?}");
+    Input { filter, ..input(name, "shop") }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_triggers_those_get_an_event_whose_filter_takes_it() {
+    let bench = Bench::new();
+    let sink = bench.sink("http://a/", Answer::Code(200));
+    // Enough for the index; each wants two types, so each event has two takers.
+    let triggers = (0..40).map(|number| {
+        let types = [format!("t{number}"), format!("t{}", (number + 1) % 40)];
+        let types: Vec<&str> = types.iter().map(String::as_str).collect();
+        let subscriber = ("sub", &[0_usize] as &[usize], vec![http("a")], policy());
+        trigger(&format!("trigger{number}"), vec![typed("orders", &types)], vec![subscriber])
+    });
+    for number in 0..40 {
+        let ty = format!("t{number}");
+        bench.bus.put("shop", event(&number.to_string()).draft().with("type", ty).build().unwrap());
+    }
+    bench.bus.put("shop", event("nobody's"));
+    bench.route(triggers.collect(), bench.all_done()).await;
+    let mut ids = sink.ids();
+    ids.sort();
+    let mut expected: Vec<String> = (0..40).flat_map(|number| [number.to_string(), number.to_string()]).collect();
+    expected.sort();
+    assert_eq!(ids, expected);
+    let text = bench.metrics.encode();
+    for (outcome, count) in [("received", 41), ("matched", 2), ("filtered", 39)] {
+        let input = format!(r#"{{trigger="ns/trigger7",input="orders",outcome="{outcome}"}} {count}"#);
+        assert!(text.contains(&input), "{input} is missing");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_did_not_want_an_event_is_told_too() {
+    let mut bench = Bench::new();
+    let notes = Arc::new(Notes::default());
+    bench.observer = notes.clone();
+    bench.sink("http://a/", Answer::Code(200));
+    let inputs = vec![typed("payments", &["payment"]), typed("orders", &["order"])];
+    let trigger = trigger("t", inputs, vec![("sub", &[0, 1], vec![http("a")], policy())]);
+    bench.bus.put("shop", event("1"));
+    bench.bus.put("shop", event("2").draft().with("type", "other").build().unwrap());
+    bench.route(vec![trigger], bench.all_done()).await;
+    let mut told = notes.0.lock().unwrap().clone();
+    told.sort_unstable();
+    let expected =
+        ["delivered", "filtered orders", "filtered payments", "filtered payments", "received", "received", "unmatched"];
+    assert_eq!(told, expected);
 }

@@ -31,16 +31,17 @@ pub fn text(event: &Event, name: &str) -> String {
 }
 
 pub fn input(name: &str, topic: &str) -> Input {
-    Input { name: name.to_owned(), topic: topic.to_owned(), filter: Filter::default() }
+    Input { name: name.to_owned(), topic: topic.to_owned(), filter: Filter::pass() }
 }
 
 /// A Trigger in the namespace `ns`; a subscriber is its name, the inputs that fire it, its targets
 /// and its policy.
 pub fn trigger(name: &str, inputs: Vec<Input>, subscribers: Vec<(&str, &[usize], Vec<Target>, Policy)>) -> Trigger {
+    let any = Condition::any(inputs.len());
     let subscriber = |(subscriber, fires, targets, policy): (&str, &[usize], _, _)| Subscriber {
         id: format!("ns/{name}/{subscriber}"),
         name: subscriber.to_owned(),
-        condition: Condition::default(),
+        condition: any.clone(),
         fires: fires.to_vec(),
         targets,
         dead_letter: DeadLetter::Generated,
