@@ -79,8 +79,8 @@ async fn route(triggers: usize, events: usize) -> Run {
         shutdown.request();
         elapsed()
     };
-    let (routed, took) = tokio::join!(routing, stopping);
-    routed.expect("it routes");
+    let (result, took) = tokio::join!(routing, stopping);
+    result.expect("it routes");
     assert_eq!((sink.0.load(Ordering::Relaxed), bus.settled.load(Ordering::Relaxed)), (events, events));
     Run { events, took }
 }

@@ -110,8 +110,7 @@ impl Metrics {
             remainder.refresh();
         }
         let mut out = String::new();
-        // Writing to a string cannot fail.
-        let _: std::fmt::Result = text::encode(&mut out, &self.registry);
+        text::encode(&mut out, &self.registry).expect("a string can always be written to");
         out
     }
 
