@@ -15,11 +15,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use super::group::Group;
 use super::marker::Claim;
-use super::queue::{Job, Taken};
+use super::queue::{Job, Reply, Taken};
 use super::round::{Memory, Pending, Round};
 use super::shared::Shared;
 use super::topic::Topic;
@@ -51,7 +49,7 @@ enum Health {
 struct Pass {
     topics: VecDeque<Arc<Topic>>,
     deleted: u64,
-    waiting: Vec<oneshot::Sender<Result<u64, Fault>>>,
+    waiting: Vec<Reply<u64>>,
 }
 
 pub(super) struct Writer {
@@ -165,7 +163,9 @@ impl Writer {
         // Append times never run backwards, whatever the wall clock does.
         self.last_now = shared.now().max(self.last_now);
         let mut round = Round::new(&shared, disk, memory, self.last_now);
-        jobs.into_iter().for_each(|job| round.add(job));
+        for job in jobs {
+            round.add(job);
+        }
         round.positions(moved);
         let mut result = round.move_due();
         if result.is_ok() {
@@ -269,8 +269,9 @@ impl Writer {
 
     fn end_pass(&mut self, result: Result<(), Fault>) {
         let pass = std::mem::take(&mut self.pass);
+        let result = result.map(|()| pass.deleted);
         for answer in pass.waiting {
-            drop(answer.send(result.clone().map(|()| pass.deleted)));
+            drop(answer.send(result.clone()));
         }
     }
 }
