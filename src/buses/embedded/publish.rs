@@ -127,7 +127,8 @@ impl Round<'_> {
                 // The topic is written in the same batch as its first delayed event.
                 tracing::error!("a delayed event belongs to no known topic; it is dropped");
             }
-            self.batch.remove(&self.disk.delayed, key);
+            // Copied: the key that was read shares, and would keep, the block that it was read from.
+            self.batch.remove(&self.disk.delayed, &*key);
             if bytes >= DUE_BYTES {
                 break;
             }

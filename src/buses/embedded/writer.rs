@@ -13,6 +13,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::group::Group;
@@ -49,6 +50,8 @@ enum Health {
 struct Pass {
     topics: VecDeque<Arc<Topic>>,
     deleted: u64,
+    /// The topics that lost events.
+    shrunk: Vec<Arc<Topic>>,
     waiting: Vec<Reply<u64>>,
 }
 
@@ -61,6 +64,9 @@ pub(super) struct Writer {
     flush_at: Option<Duration>,
     retain_at: Duration,
     pass: Pass,
+    reclaim: Option<JoinHandle<()>>,
+    /// Topics that lost events and may still take space: the next pass sees to them.
+    unreclaimed: Vec<Arc<Topic>>,
     /// The directory is this process's until the writer is gone.
     _claim: Claim,
 }
@@ -69,6 +75,7 @@ impl Writer {
     pub(super) fn new(shared: Arc<Shared>, memory: Memory, claim: Claim) -> Self {
         Self {
             _claim: claim,
+            unreclaimed: shared.topics().into_iter().filter(|topic| topic.record().first > 0).collect(),
             shared,
             memory: Some(memory),
             health: Health::Sound,
@@ -76,6 +83,7 @@ impl Writer {
             flush_at: None,
             retain_at: RETAIN_EVERY,
             pass: Pass::default(),
+            reclaim: None,
         }
     }
 
@@ -130,6 +138,7 @@ impl Writer {
         if self.pass.topics.is_empty() && (uptime >= self.retain_at || !self.pass.waiting.is_empty()) {
             self.retain_at = uptime + RETAIN_EVERY;
             self.pass.topics = self.shared.topics().into();
+            self.pass.shrunk.append(&mut self.unreclaimed);
             if self.pass.topics.is_empty() {
                 self.end_pass(Ok(()));
             }
@@ -270,8 +279,26 @@ impl Writer {
     fn end_pass(&mut self, result: Result<(), Fault>) {
         let pass = std::mem::take(&mut self.pass);
         let result = result.map(|()| pass.deleted);
+        self.reclaim(pass.shrunk);
         for answer in pass.waiting {
             drop(answer.send(result.clone()));
+        }
+    }
+}
+
+impl Writer {
+    /// Starts getting space back, unless that is still going on.
+    fn reclaim(&mut self, mut topics: Vec<Arc<Topic>>) {
+        if topics.is_empty() {
+            return;
+        }
+        if self.reclaim.as_ref().is_some_and(|running| !running.is_finished()) {
+            self.unreclaimed.append(&mut topics);
+            return;
+        }
+        match super::retention::reclaim(self.shared.clone(), topics) {
+            Ok(thread) => self.reclaim = Some(thread),
+            Err(error) => tracing::warn!(error = %error, "no thread can be started to get space back"),
         }
     }
 }
@@ -281,6 +308,9 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.memory = None;
         self.shared.close();
+        if let Some(Err(_)) = self.reclaim.take().map(JoinHandle::join) {
+            tracing::error!("getting space back panicked");
+        }
         self.shared.slot.clear();
     }
 }
@@ -291,6 +321,9 @@ fn retain(round: &mut Round<'_>, pass: &mut Pass) -> fjall::Result<()> {
         let deleted = round.delete_oldest(topic)?;
         pass.deleted += deleted;
         if deleted > 0 {
+            if pass.shrunk.last().is_none_or(|last| last.id != topic.id) {
+                pass.shrunk.push(topic.clone());
+            }
             break;
         }
         pass.topics.pop_front();
