@@ -240,6 +240,35 @@ async fn the_oldest_events_are_deleted_while_a_topic_is_too_large() {
 }
 
 #[tokio::test]
+async fn the_space_of_deleted_events_comes_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = Config { retention_bytes: 1 << 20, ..Config::default() };
+    let bus = Embedded::open(directory.path(), config, Clock::system()).await.unwrap();
+    let body = "x".repeat(64 << 10);
+    let publish = async |events: usize| {
+        let event = Draft::new("1", "s", "t").data(crate::event::Data::Text(&body)).build().unwrap();
+        let outgoing = Outgoing { event, delay: None, deduplicate: Deduplicate::Never };
+        assert!(bus.publish(&topic(), vec![outgoing; events]).await.iter().all(Result::is_ok));
+    };
+    let tables = || bus.shared.slot.with("test", |disk| Ok(disk.log.disk_space())).unwrap();
+    for _ in 0..32 {
+        publish(32).await;
+    }
+    let shrunk = async {
+        // The newest tables hold what is kept, and what was kept a moment ago.
+        let mut largest = 0;
+        while largest < 16 << 20 || tables() > largest / 2 {
+            largest = largest.max(tables());
+            publish(16).await;
+            bus.retain().await.unwrap();
+        }
+    };
+    task::within(Duration::from_secs(60), shrunk).await.expect("tables are dropped");
+    let kept = bus.shared.topic(&topic()).unwrap().record();
+    assert_eq!(all(&bus, "g").await.len() as u64, kept.next - kept.first);
+}
+
+#[tokio::test]
 async fn a_directory_of_another_format_is_refused_by_name() {
     let check = async |file: Option<&str>, expected: &str| {
         let directory = tempfile::tempdir().unwrap();
