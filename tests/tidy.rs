@@ -37,7 +37,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("sources", &[]),
     ("buses", &[]),
     ("sinks", &[]),
-    ("catalog", &["sources", "buses", "sinks", "flow", "fault"]),
+    ("catalog", &["sources", "buses", "sinks", "flow", "fault", "task"]),
     ("cli", &["*"]),
     ("main", &["*"]),
     ("lib", &["*"]),

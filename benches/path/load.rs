@@ -35,8 +35,7 @@ impl Sink {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let seen =
-            Arc::new(Seen { start: Instant::now(), count: AtomicU64::new(0), micros: Mutex::new(Vec::new()) });
+        let seen = Arc::new(Seen { start: Instant::now(), count: AtomicU64::new(0), micros: Mutex::new(Vec::new()) });
         let noting = seen.clone();
         tokio::spawn(async move {
             loop {

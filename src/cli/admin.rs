@@ -15,6 +15,7 @@ use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
+use crate::flow::Bus;
 use crate::listen::{self, Answer, Handler};
 use crate::task::Clock;
 use crate::telemetry::{self, Metrics};
@@ -23,20 +24,17 @@ use crate::telemetry::{self, Metrics};
 /// something is stuck.
 const STALLED_AFTER: Duration = Duration::from_secs(300);
 
-/// Answers why the process is not well; `None` when it is.
-pub type Ailment = Box<dyn Fn() -> Option<String> + Send + Sync>;
-
 /// What the admin port knows of the process.
 pub struct Admin {
     metrics: Arc<Metrics>,
     clock: Clock,
     ready: AtomicBool,
-    ailments: Vec<Ailment>,
+    buses: Vec<Arc<dyn Bus>>,
 }
 
 impl Admin {
-    pub fn new(metrics: Arc<Metrics>, clock: Clock, ailments: Vec<Ailment>) -> Self {
-        Self { metrics, clock, ready: AtomicBool::new(false), ailments }
+    pub fn new(metrics: Arc<Metrics>, clock: Clock, buses: Vec<Arc<dyn Bus>>) -> Self {
+        Self { metrics, clock, ready: AtomicBool::new(false), buses }
     }
 
     /// Says whether traffic is welcome.
@@ -45,8 +43,8 @@ impl Admin {
     }
 
     fn live(&self) -> Answer {
-        if let Some(ailment) = self.ailments.iter().find_map(|ailment| ailment()) {
-            return listen::text(StatusCode::SERVICE_UNAVAILABLE, &ailment);
+        if let Some(ailment) = self.buses.iter().find_map(|bus| bus.ailment()) {
+            return listen::text(StatusCode::SERVICE_UNAVAILABLE, &ailment.chain());
         }
         let now = self.clock.now().as_duration().as_secs_f64();
         if self.metrics.is_stalled(now, STALLED_AFTER) {

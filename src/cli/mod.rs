@@ -7,6 +7,7 @@
 mod admin;
 mod display;
 pub mod documents;
+mod limits;
 mod logs;
 pub mod report;
 mod run;

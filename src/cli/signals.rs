@@ -12,7 +12,10 @@ const ABORTED: i32 = 130;
 ///
 /// # Errors
 /// When the handlers cannot be installed.
-#[expect(clippy::disallowed_methods, reason = "the one task that outlives every group: it watches for the second signal")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one task that outlives every group: it watches for the second signal"
+)]
 pub fn shutdown() -> anyhow::Result<Shutdown> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;

@@ -105,6 +105,10 @@ pub trait Bus: Send + Sync {
     /// When the bus cannot tell.
     async fn lag(&self, topic: &Topic, group: &Group) -> Result<u64, Fault>;
 
+    /// Why the bus cannot do its work at the moment; `None` when it can. For health checks: an
+    /// ailment that lasts means that a restart, or a repair, is needed.
+    fn ailment(&self) -> Option<Fault>;
+
     /// Flushes what is in memory and lets go of the back end. Publishing afterwards fails with
     /// `Closed`; subscribers end.
     ///

@@ -7,6 +7,7 @@ pub mod condition;
 pub mod decision;
 pub mod delivery;
 pub mod filter;
+pub mod matching;
 pub mod pipeline;
 pub mod route;
 

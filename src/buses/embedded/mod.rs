@@ -99,12 +99,6 @@ impl Embedded {
         answered.await.unwrap_or_else(|_| Err(Shared::closed("apply retention")))
     }
 
-    /// Why the bus cannot write at the moment, `None` when it can: for health checks. A fault that
-    /// lasts means that only a restart, or a repaired disk, helps.
-    pub fn ailment(&self) -> Option<Fault> {
-        self.shared.ailment()
-    }
-
     /// How many events were deleted, since the bus was opened, before a group had settled them.
     pub fn lost(&self) -> u64 {
         self.shared.lost()
@@ -156,6 +150,10 @@ impl Bus for Embedded {
         let unknown = || Fault::new(FaultKind::NotFound, "measure lag", "the topic has no such consumer group");
         let (group, topic) = topic.ok_or_else(unknown)?;
         Ok(group.lag(topic.record().next))
+    }
+
+    fn ailment(&self) -> Option<Fault> {
+        self.shared.ailment()
     }
 
     async fn close(&self) -> Result<(), Fault> {

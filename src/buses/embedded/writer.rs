@@ -9,7 +9,7 @@
 //! which cuts off the unfinished batch, and goes on. Any other failure of the journal is final: a
 //! sync that failed once may report success later without having written anything, so only a
 //! restart on a sound disk helps. Until then every write is refused with the reason, and
-//! [`Embedded::ailment`](super::Embedded::ailment) tells it.
+//! [`Bus::ailment`](crate::flow::Bus::ailment) tells it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

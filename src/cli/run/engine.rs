@@ -3,27 +3,25 @@
 //! Start: buses, then consumer groups (from then on nothing is missed), then ports. Stop: ports
 //! first, then intakes empty themselves, then routers finish what is in flight, then buses close.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use super::Options;
 use super::narrator::Narrator;
-use super::plan::{BusPlan, Feed, Kind, Plan};
+use super::plan::{BusPlan, Feed, Plan};
 use super::summary;
-use crate::buses::embedded::Embedded;
-use crate::cli::admin::{Admin, Ailment};
-use crate::cli::signals;
+use crate::catalog::{self, Opened, SinkConfig};
+use crate::cli::admin::Admin;
+use crate::cli::{limits, signals};
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{self, Bus, Group as ConsumerGroup, Outlet, Source, Store, Topic, outlet};
+use crate::flow::{self, Bus, Group as ConsumerGroup, Topic, outlet};
 use crate::intake::{self, Intake};
 use crate::listen::{Limits, Listener};
 use crate::router::decision::{Observer, Unobserved};
 use crate::router::pipeline::{self, Joined, Router};
 use crate::router::route::{Policy, StatusCodes, Target, Trigger};
 use crate::sinks;
-use crate::sources::{cron, http};
 use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
 
@@ -46,12 +44,9 @@ struct Context {
 /// When a part cannot be started, or failed for good.
 pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
     let clock = Clock::system();
-    let context = Context {
-        metrics: Arc::new(Metrics::new()),
-        client: sinks::http::Client::new(clock.clone()),
-        clock,
-    };
+    let context = Context { metrics: Arc::new(Metrics::new()), client: sinks::http::Client::new(clock.clone()), clock };
     let asked = signals::shutdown()?;
+    limits::raise_open_files();
     let (sourcing, routing) = (Shutdown::new(), Shutdown::new());
 
     let buses = open(&plan.buses, options, &context).await?;
@@ -61,15 +56,15 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
         None => Arc::new(Unobserved),
     };
     let mut routers = Group::new(&routing);
-    for (bus, BusPlan { triggers, .. }) in buses.iter().zip(plan.buses) {
-        if let Some(router) = join(triggers, bus, &observer, options, &routing, &context).await? {
+    for (opened, BusPlan { triggers, .. }) in buses.iter().zip(plan.buses) {
+        if let Some(router) = join(triggers, &opened.bus, &observer, options, &routing, &context).await? {
             routers.spawn(router.run());
         }
     }
     let mut sources = Group::new(&sourcing);
     start(plan.feeds, &buses, options, &context, &mut sources).await?;
-    let ailments: Vec<Ailment> = buses.iter().cloned().map(ailment).collect();
-    let admin = Arc::new(Admin::new(context.metrics.clone(), context.clock.clone(), ailments));
+    let watched = buses.iter().map(|opened| opened.bus.clone()).collect();
+    let admin = Arc::new(Admin::new(context.metrics.clone(), context.clock.clone(), watched));
     let mut side = Group::new(&Shutdown::new());
     serve_admin(&admin, options, &mut side).await?;
     if let Some(narrator) = narrator {
@@ -82,16 +77,16 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
     let outcome = tokio::select! {
         () = asked.requested() => Ok(()),
         // Cancel-safe: a task that ended is joined below.
-        ended = sources.next() => early("a source", ended),
-        ended = routers.next() => early("a router", ended),
+        ended = sources.next(), if !sources.is_empty() => early("a source", ended),
+        ended = routers.next(), if !routers.is_empty() => early("a router", ended),
     };
     admin.set_ready(false);
     sourcing.request();
     let outcome = outcome.and(sources.join().await);
     routing.request();
     let outcome = outcome.and(routers.join().await);
-    for bus in &buses {
-        bus.close().await.context("cannot close the bus")?;
+    for opened in &buses {
+        opened.bus.close().await.context("cannot close the bus")?;
     }
     side.shutdown().request();
     outcome.and(side.join().await)?;
@@ -99,33 +94,25 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A part that ends before it is asked to is a failure, unless there never was one.
+/// A part that ends before it is asked to is a failure, even when it says that all is well.
 fn early(what: &str, ended: Option<Result<(), Fault>>) -> Result<(), Fault> {
-    match ended {
-        Some(Err(fault)) => Err(fault),
-        Some(Ok(())) => Err(Fault::new(FaultKind::Internal, "run", format!("{what} ended by itself"))),
-        None => Ok(()),
-    }
+    ended.unwrap_or(Ok(())).and(Err(Fault::new(FaultKind::Internal, "run", format!("{what} ended by itself"))))
 }
 
-async fn open(plans: &[BusPlan], options: &Options, context: &Context) -> anyhow::Result<Vec<Arc<Embedded>>> {
+async fn open(plans: &[BusPlan], options: &Options, context: &Context) -> anyhow::Result<Vec<Opened>> {
     let mut buses = Vec::with_capacity(plans.len());
     for plan in plans {
         let folder = options.data_dir.join("bus").join(&plan.folder);
-        let bus = Embedded::open(&folder, plan.config.clone(), context.clock.clone()).await?;
-        buses.push(Arc::new(bus));
+        let opened = catalog::open(plan.config.clone(), &folder, &context.clock).await;
+        buses.push(opened.with_context(|| format!("EventBus {}", plan.name))?);
     }
     Ok(buses)
-}
-
-fn ailment(bus: Arc<Embedded>) -> Ailment {
-    Box::new(move || bus.ailment().map(|fault| fault.chain()))
 }
 
 /// Joins the consumer group for all Triggers of a bus; `None` when it has none.
 async fn join(
     triggers: Vec<Trigger>,
-    bus: &Arc<Embedded>,
+    bus: &Arc<dyn Bus>,
     observer: &Arc<dyn Observer>,
     options: &Options,
     shutdown: &Shutdown,
@@ -134,8 +121,7 @@ async fn join(
     if triggers.is_empty() {
         return Ok(None);
     }
-    let bus: Arc<dyn Bus> = bus.clone();
-    let sinks = |target: &Target, policy: &Policy| sink(target, policy, &bus, &context.client);
+    let sinks = |target: &Target, policy: &Policy| sink(target, policy, bus, &context.client);
     let plan = pipeline::Plan::new(triggers, &sinks, &context.metrics)?;
     let group = ConsumerGroup::new(CONSUMER_GROUP)?;
     let settings = pipeline::Settings { grace: options.grace, ..pipeline::Settings::new(group) };
@@ -152,10 +138,10 @@ fn sink(
     client: &sinks::http::Client,
 ) -> Result<Arc<dyn flow::Sink>, Fault> {
     let refused = |message: String| Fault::new(FaultKind::Rejected, "set up a sink", message);
-    match target {
+    let config = match target {
         Target::Http(uri) => {
             let endpoint = sinks::http::Endpoint::new(uri.clone()).map_err(|error| refused(error.to_string()))?;
-            let config = sinks::http::Config {
+            SinkConfig::Http(sinks::http::Config {
                 structured: policy.structured,
                 timeout: policy.timeout,
                 success: match &policy.success {
@@ -163,35 +149,31 @@ fn sink(
                     StatusCodes::Only(codes) => sinks::http::Success::Only(codes.clone()),
                 },
                 ..sinks::http::Config::new(endpoint)
-            };
-            Ok(Arc::new(sinks::http::Sink::new(client.clone(), config)))
+            })
         }
-        Target::Topic(topic) => {
-            let topic = Topic::new(topic).map_err(|error| refused(error.to_string()))?;
-            Ok(Arc::new(sinks::topic::Sink::new(bus.clone(), topic)))
-        }
-        Target::Log => Ok(Arc::new(sinks::log::Sink)),
+        Target::Topic(topic) => SinkConfig::Topic(Topic::new(topic).map_err(|error| refused(error.to_string()))?),
+        Target::Log => SinkConfig::Log,
         Target::Component { .. } | Target::Object { .. } => {
-            Err(refused(format!("{target} can only be found in a cluster")))
+            return Err(refused(format!("{target} can only be found in a cluster")));
         }
-    }
+    };
+    Ok(catalog::sink(config, bus, client))
 }
 
 /// Opens the ports and starts intakes and sources.
 async fn start(
     feeds: Vec<Feed>,
-    buses: &[Arc<Embedded>],
+    buses: &[Opened],
     options: &Options,
     context: &Context,
     group: &mut Group,
 ) -> anyhow::Result<()> {
-    let mut webhooks: BTreeMap<u16, Vec<http::Entry>> = BTreeMap::new();
-    let mut schedules: BTreeMap<usize, Vec<cron::Entry>> = BTreeMap::new();
+    let mut listening = Vec::with_capacity(feeds.len());
     for feed in feeds {
-        let (bus, origin, ty) = (&buses[feed.bus], feed.origin(), feed.kind.default_type().to_owned());
+        let (Opened { bus, store }, origin) = (buses[feed.bus].clone(), feed.origin());
         let (outlet, events) = outlet(OUTLET_BOUND);
         let settings = intake::Settings {
-            bus: bus.clone(),
+            bus,
             topic: feed.topic,
             dead_letters: feed.dead_letters,
             origin: origin.clone(),
@@ -202,33 +184,13 @@ async fn start(
         // It ends when its source is gone, not when the stop is asked for: a webhook that is being
         // answered waits for its event to be kept.
         group.spawn(Intake::new(events, settings).run(Shutdown::new()));
-        match feed.kind {
-            Kind::Http(config) => {
-                webhooks.entry(config.port).or_default().push(webhook(config, outlet, origin, ty));
-            }
-            Kind::Cron(config) => {
-                let entry = cron::Entry { config, outlet, identity: origin.clone(), source: origin, ty };
-                schedules.entry(feed.bus).or_default().push(entry);
-            }
-        }
+        listening.push(catalog::Feed { config: feed.config, outlet, origin, store });
     }
-    for entries in webhooks.into_values() {
-        let mut source = http::Source::new(options.bind, entries, context.clock.clone())?;
-        source.bind().await?;
-        let run = Box::new(source).run(group.shutdown().clone());
-        group.spawn(run);
-    }
-    for (bus, entries) in schedules {
-        let store: Arc<dyn Store> = buses[bus].clone();
-        let source = cron::Source::new(entries, store, context.clock.clone());
-        let run = Box::new(source).run(group.shutdown().clone());
+    for source in catalog::sources(listening, options.bind, &context.clock).await? {
+        let run = source.run(group.shutdown().clone());
         group.spawn(run);
     }
     Ok(())
-}
-
-fn webhook(config: http::config::Config, outlet: Outlet, source: String, ty: String) -> http::Entry {
-    http::Entry { config, outlet, source, ty }
 }
 
 async fn serve_admin(admin: &Arc<Admin>, options: &Options, group: &mut Group) -> anyhow::Result<()> {

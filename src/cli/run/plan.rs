@@ -7,6 +7,7 @@ use crate::api::event_bus::BusSpec;
 use crate::api::event_source::{EventCommon, EventSourceSpec};
 use crate::api::{FieldPath, Problems, Secrets};
 use crate::buses::embedded;
+use crate::catalog::{BusConfig, SourceConfig};
 use crate::cli::documents::{Document, Documents, Origin};
 use crate::cli::report::Report;
 use crate::flow::Topic;
@@ -31,7 +32,7 @@ pub struct BusPlan {
     pub name: String,
     /// Its folder below the data directory.
     pub folder: PathBuf,
-    pub config: embedded::config::Config,
+    pub config: BusConfig,
     pub triggers: Vec<Trigger>,
     defaults: BusDefaults,
 }
@@ -47,24 +48,7 @@ pub struct Feed {
     pub topic: Topic,
     pub dead_letters: Topic,
     pub overrides: Overrides,
-    pub kind: Kind,
-}
-
-/// What listens, with its settings.
-#[derive(Debug)]
-pub enum Kind {
-    Http(http::config::Config),
-    Cron(cron::config::Config),
-}
-
-impl Kind {
-    /// The `type` of events that are no CloudEvents when they come.
-    pub fn default_type(&self) -> &'static str {
-        match self {
-            Self::Http(_) => http::DEFAULT_TYPE,
-            Self::Cron(_) => cron::DEFAULT_TYPE,
-        }
-    }
+    pub config: SourceConfig,
 }
 
 impl Feed {
@@ -121,17 +105,12 @@ impl Planner<'_> {
     fn bus(&mut self, namespace: &str, name: &str, spec: &BusSpec, problems: &mut Problems) -> usize {
         let path = FieldPath::root().field("spec");
         let defaults = BusDefaults::parse(name, namespace, spec, &path, problems);
-        let config = embedded::config::Config::parse(spec, &path, problems);
-        let scope = if namespace.is_empty() { PathBuf::from("cluster") } else { PathBuf::from("namespaces").join(namespace) };
+        let config = BusConfig::Embedded(embedded::config::Config::parse(spec, &path, problems));
+        let scope =
+            if namespace.is_empty() { PathBuf::from("cluster") } else { PathBuf::from("namespaces").join(namespace) };
         let full = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
         let index = self.plan.buses.len();
-        self.plan.buses.push(BusPlan {
-            name: full,
-            folder: scope.join(name),
-            config,
-            triggers: Vec::new(),
-            defaults,
-        });
+        self.plan.buses.push(BusPlan { name: full, folder: scope.join(name), config, triggers: Vec::new(), defaults });
         self.names.insert((namespace.to_owned(), name.to_owned()), index);
         index
     }
@@ -162,13 +141,13 @@ impl Planner<'_> {
             events.push(event.as_str());
             let at = path.field("http").field(event);
             let config = http::config::Config::parse(raw, event, &at, self.secrets, problems);
-            self.feed(bus, document, event, &raw.common, config.map(Kind::Http), &at, problems);
+            self.feed(bus, document, event, &raw.common, config.map(SourceConfig::Http), &at, problems);
         }
         for (event, raw) in spec.cron.iter().flatten() {
             events.push(event.as_str());
             let at = path.field("cron").field(event);
             let config = cron::config::Config::parse(raw, &at, problems);
-            self.feed(bus, document, event, &raw.common, config.map(Kind::Cron), &at, problems);
+            self.feed(bus, document, event, &raw.common, config.map(SourceConfig::Cron), &at, problems);
         }
         let defaults = &self.plan.buses[bus].defaults;
         if let Some(direct) = Trigger::of_event_source(namespace, name, spec, &events, defaults, problems) {
@@ -183,17 +162,17 @@ impl Planner<'_> {
         document: &Document<EventSourceSpec>,
         event: &str,
         common: &EventCommon,
-        kind: Option<Kind>,
+        config: Option<SourceConfig>,
         path: &FieldPath,
         problems: &mut Problems,
     ) {
         let attributes = common.attributes.clone().unwrap_or_default();
-        let overrides = Overrides::new(&attributes).map_err(|error| problems.push(&path.field("attributes"), error.to_string()));
+        let overrides =
+            Overrides::new(&attributes).map_err(|error| problems.push(&path.field("attributes"), error.to_string()));
         let topic = self.plan.buses[bus].defaults.topics.topic(&document.namespace, &document.name, event);
-        let topics = [Topic::new(&topic), Topic::new(&dead_letter_topic(&topic))].map(|topic| {
-            topic.map_err(|error| problems.push(path, error.to_string()))
-        });
-        if let (Some(kind), Ok(overrides), [Ok(topic), Ok(dead_letters)]) = (kind, overrides, topics) {
+        let topics = [Topic::new(&topic), Topic::new(&dead_letter_topic(&topic))]
+            .map(|topic| topic.map_err(|error| problems.push(path, error.to_string())));
+        if let (Some(config), Ok(overrides), [Ok(topic), Ok(dead_letters)]) = (config, overrides, topics) {
             self.plan.feeds.push(Feed {
                 bus,
                 namespace: document.namespace.clone(),
@@ -202,7 +181,7 @@ impl Planner<'_> {
                 topic,
                 dead_letters,
                 overrides,
-                kind,
+                config,
             });
         }
     }

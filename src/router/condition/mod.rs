@@ -1,31 +1,137 @@
-//! Placeholder until the conditions land: names joined by `||`, nothing else.
+//! Conditions: which inputs must have arrived for a subscriber to be called.
+//!
+//! ```text
+//! or   := and ('||' and)*
+//! and  := not ('&&' not)*
+//! not  := '!' not | '(' or ')' | name
+//! name := [A-Za-z0-9_][A-Za-z0-9_.-]*        the longest match: a dash belongs to the name
+//! ```
+//!
+//! Pure: a [`Condition`] says whether it holds for what has arrived; who arrived when, and what
+//! is held, is the caller's. Refused are conditions that hold when nothing has arrived (there would be no
+//! event to deliver) and those that never hold.
+
+mod check;
+mod parse;
+
+use std::collections::BTreeSet;
 
 use crate::api::{FieldPath, Problems};
 
-/// A parsed condition.
-#[derive(Clone, Debug, Default)]
+/// The longest condition taken, in bytes.
+pub const MAX_LEN: usize = 4096;
+
+/// How deep brackets and `!` may be nested; it bounds the recursion over a condition.
+pub const MAX_DEPTH: usize = 64;
+
+/// A condition over the inputs of one Trigger, which are told apart by their place in its list.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    alone: Option<Vec<String>>,
+    expression: Expression,
+    form: Form,
+}
+
+/// What it takes to decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Each of these inputs fires alone and nothing is kept.
+    Stateless(BTreeSet<usize>),
+    /// What arrived must be remembered.
+    Stateful {
+        /// Inputs whose events are held, and can complete the condition.
+        positive: BTreeSet<usize>,
+        /// Inputs whose silence matters. One can be in both: the two views are independent.
+        negated: BTreeSet<usize>,
+    },
+}
+
+/// Negation stands at names only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Expression {
+    Input { input: usize, negated: bool },
+    All(Vec<Expression>),
+    Any(Vec<Expression>),
 }
 
 impl Condition {
-    pub fn parse(text: Option<&str>, names: &[&str], _: &FieldPath, _: &mut Problems) -> Self {
-        let words: Vec<&str> = match text {
-            Some(text) => text.split("||").map(str::trim).collect(),
-            None if names.len() == 1 => names.to_vec(),
-            None => Vec::new(),
-        };
-        let plain = !words.is_empty() && words.iter().all(|word| names.contains(word));
-        Self { alone: plain.then(|| words.into_iter().map(str::to_owned).collect()) }
+    /// Reads `text` over the inputs `names`; every problem shows its column in the text.
+    pub fn parse(text: &str, names: &[&str], path: &FieldPath, problems: &mut Problems) -> Option<Self> {
+        let node = parse::parse(text, names, path, problems)?;
+        check::condition(&node, text, names, path, problems)
     }
 
-    /// Any of the names.
-    pub fn any_of(names: &[&str]) -> Self {
-        Self { alone: Some(names.iter().map(|name| (*name).to_owned()).collect()) }
+    /// The condition of a subscriber that has none: all of the first `inputs` inputs.
+    pub fn all(inputs: usize) -> Self {
+        let parts = (0..inputs).map(|input| Expression::Input { input, negated: false }).collect();
+        Self::new(Expression::All(parts))
     }
 
-    /// The names whose events fire it alone; `None` when it joins events.
-    pub fn alone(&self) -> Option<&[String]> {
-        self.alone.as_deref()
+    /// Any of the first `inputs` inputs.
+    pub fn any(inputs: usize) -> Self {
+        let parts = (0..inputs).map(|input| Expression::Input { input, negated: false }).collect();
+        Self::new(Expression::Any(parts))
+    }
+
+    fn new(expression: Expression) -> Self {
+        let form = check::form(&expression);
+        Self { expression, form }
+    }
+
+    pub const fn form(&self) -> &Form {
+        &self.form
+    }
+
+    /// Whether an event of `input` fires alone, without any state.
+    pub fn fires_alone(&self, input: usize) -> bool {
+        matches!(&self.form, Form::Stateless(inputs) if inputs.contains(&input))
+    }
+
+    /// Whether an event of `input` can complete the condition.
+    pub fn is_positive(&self, input: usize) -> bool {
+        match &self.form {
+            Form::Stateless(inputs) => inputs.contains(&input),
+            Form::Stateful { positive, .. } => positive.contains(&input),
+        }
+    }
+
+    /// Whether it holds: `held` says for a name without `!` whether an event is there, `heard`
+    /// for a name with `!` whether one was accepted within the negation window.
+    pub fn holds(&self, held: impl Fn(usize) -> bool, heard: impl Fn(usize) -> bool) -> bool {
+        self.expression.holds(&held, &heard)
     }
 }
+
+impl Expression {
+    fn holds(&self, held: &impl Fn(usize) -> bool, heard: &impl Fn(usize) -> bool) -> bool {
+        match self {
+            Self::Input { input, negated: false } => held(*input),
+            Self::Input { input, negated: true } => !heard(*input),
+            Self::All(parts) => parts.iter().all(|part| part.holds(held, heard)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(held, heard)),
+        }
+    }
+
+    /// The inputs used without and with `!`.
+    fn inputs(&self, positive: &mut BTreeSet<usize>, negative: &mut BTreeSet<usize>) {
+        match self {
+            Self::Input { input, negated } => {
+                let side = if *negated { negative } else { positive };
+                side.insert(*input);
+            }
+            Self::All(parts) | Self::Any(parts) => {
+                parts.iter().for_each(|part| part.inputs(positive, negative));
+            }
+        }
+    }
+
+    fn negate(&self) -> Self {
+        match self {
+            Self::Input { input, negated } => Self::Input { input: *input, negated: !negated },
+            Self::All(parts) => Self::Any(parts.iter().map(Self::negate).collect()),
+            Self::Any(parts) => Self::All(parts.iter().map(Self::negate).collect()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

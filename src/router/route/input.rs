@@ -91,7 +91,7 @@ impl Input {
 fn filter(spec: &InputSpec, path: &FieldPath, problems: &mut Problems) -> Filter {
     let operator = spec.filters_logical_operator.as_deref();
     if let Some(filters) = &spec.filters {
-        return Filter::compile(filters, operator, &path.field("filters"), problems);
+        return Filter::compile(filters, operator, path, problems);
     }
     if let Some(operator) = operator {
         let path = path.field("filtersLogicalOperator");
@@ -100,7 +100,7 @@ fn filter(spec: &InputSpec, path: &FieldPath, problems: &mut Problems) -> Filter
             problems.warn(&path, "has no effect without \"filters\"");
         }
     }
-    Filter::default()
+    Filter::pass()
 }
 
 /// Conditions must be able to say the name: a letter, digit or underscore, then dots and dashes too.

@@ -4,7 +4,7 @@ use super::delivery::Delivery;
 use super::{BusDefaults, DeadLetter, Input, Policy, Target, check, pending};
 use crate::api::trigger::SubscriberSpec;
 use crate::api::{FieldPath, Problems};
-use crate::router::condition::Condition;
+use crate::router::condition::{Condition, Form};
 
 /// The name of the one subscriber of an `EventSource` with a direct sink. No subscriber of a Trigger
 /// can be called so: a Trigger and an `EventSource` of the same name would have one id for two.
@@ -121,16 +121,19 @@ fn condition(
     problems: &mut Problems,
 ) -> (Condition, Vec<usize>) {
     let path = path.field("condition");
-    let before = problems.len();
-    let condition = Condition::parse(text, scope.names, &path, problems);
-    let fires = match condition.alone() {
-        Some(alone) => {
-            (0..scope.names.len()).filter(|index| alone.iter().any(|name| name == scope.names[*index])).collect()
-        }
-        None => {
-            if problems.len() == before {
-                problems.unsupported(&path, "a condition that joins several events");
-            }
+    let all = || Condition::all(scope.names.len());
+    let condition = match text {
+        None => all(),
+        Some(text) => match Condition::parse(text, scope.names, &path, problems) {
+            Some(condition) => condition,
+            // Told already; the absent condition stands in for it, and fires nothing.
+            None => return (all(), Vec::new()),
+        },
+    };
+    let fires = match condition.form() {
+        Form::Stateless(inputs) => inputs.iter().copied().collect(),
+        Form::Stateful { .. } => {
+            problems.unsupported(&path, "a condition that joins several events");
             Vec::new()
         }
     };

@@ -59,13 +59,13 @@ impl Trigger {
             .map(|event| Input {
                 name: (*event).to_owned(),
                 topic: bus.topics.topic(namespace, name, event),
-                filter: Filter::default(),
+                filter: Filter::pass(),
             })
             .collect();
         let subscriber = Subscriber {
             id: format!("{namespace}/{name}/{DIRECT}"),
             name: DIRECT.to_owned(),
-            condition: Condition::any_of(events),
+            condition: Condition::any(events.len()),
             fires: (0..inputs.len()).collect(),
             targets: target.into_iter().collect(),
             policy: Policy::of_delivery(&delivery),

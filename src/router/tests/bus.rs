@@ -195,6 +195,10 @@ impl Bus for MemoryBus {
         Ok(self.left(topic.as_str()) as u64)
     }
 
+    fn ailment(&self) -> Option<Fault> {
+        None
+    }
+
     async fn close(&self) -> Result<(), Fault> {
         Ok(())
     }

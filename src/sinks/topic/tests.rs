@@ -41,6 +41,10 @@ impl Bus for Script {
         Ok(0)
     }
 
+    fn ailment(&self) -> Option<Fault> {
+        None
+    }
+
     async fn close(&self) -> Result<(), Fault> {
         Ok(())
     }

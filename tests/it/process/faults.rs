@@ -46,7 +46,10 @@ async fn dead_letter(dead: &Receiver, code: &str, attempts: &str, process: &Pens
     let told = (letter.header("ce-knativeerrorcode"), letter.header("ce-penstockattempts"));
     assert_eq!(told, (code, attempts), "{letter:?}\n{}", process.log());
     assert_eq!(letter.header("ce-id"), "e1");
-    assert_eq!((letter.header("ce-penstocktrigger"), letter.header("ce-penstocksubscriber")), ("default/one", "faulty"));
+    assert_eq!(
+        (letter.header("ce-penstocktrigger"), letter.header("ce-penstocksubscriber")),
+        ("default/one", "faulty")
+    );
     assert!(letter.header("ce-knativeerrordest").starts_with("http://127.0.0.1:"), "{letter:?}");
     assert_eq!(letter.body, "{\"total\": 7}");
 }
@@ -93,7 +96,8 @@ async fn a_sink_that_asks_for_a_pause_gets_the_event_after_it() {
     eventually("the second attempt is made", || async { sink.count() == 2 }).await;
     assert_eq!(sink.seen()[1].header("ce-id"), "e1");
     // The parking attributes are the router's own: a sink never sees them.
-    let foreign: Vec<_> = sink.seen()[1].headers.keys().filter(|name| name.as_str().contains("penstock")).cloned().collect();
+    let foreign: Vec<_> =
+        sink.seen()[1].headers.keys().filter(|name| name.as_str().contains("penstock")).cloned().collect();
     assert_eq!(foreign, Vec::<http::HeaderName>::new());
     assert_eq!(process.stop().await, Some(0));
     assert_eq!(dead.count(), 0);

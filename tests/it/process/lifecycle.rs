@@ -83,8 +83,7 @@ async fn a_port_that_is_taken_is_named() {
 async fn a_stop_finishes_what_is_in_flight() {
     let (folder, port, gate) = (tempfile::tempdir().unwrap(), free_port(), Arc::new(Semaphore::new(0)));
     let held = gate.clone();
-    let receiver =
-        Receiver::answering(move |_, _| Reply { gate: Some(held.clone()), ..Reply::code(200) }).await;
+    let receiver = Receiver::answering(move |_, _| Reply { gate: Some(held.clone()), ..Reply::code(200) }).await;
     write_flow(folder.path(), port, &receiver.uri("/"));
     let process = Run::new(folder.path()).start().await;
     post(port, "e1").await;
@@ -108,8 +107,7 @@ async fn a_stop_finishes_what_is_in_flight() {
 async fn a_second_signal_aborts_and_the_event_comes_again() {
     let (folder, port, gate) = (tempfile::tempdir().unwrap(), free_port(), Arc::new(Semaphore::new(0)));
     let held = gate.clone();
-    let receiver =
-        Receiver::answering(move |_, _| Reply { gate: Some(held.clone()), ..Reply::code(200) }).await;
+    let receiver = Receiver::answering(move |_, _| Reply { gate: Some(held.clone()), ..Reply::code(200) }).await;
     write_flow(folder.path(), port, &receiver.uri("/"));
     let process = Run::new(folder.path()).start().await;
     post(port, "e1").await;

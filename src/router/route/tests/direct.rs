@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::event_source::EventSourceSpec;
+use crate::router::condition::Form;
 
 fn direct(spec: Value, events: &[&str]) -> (Option<Trigger>, Vec<String>) {
     let spec: EventSourceSpec = serde_json::from_value(spec).unwrap();
@@ -25,6 +26,7 @@ fn a_direct_sink_is_one_subscriber_that_every_event_fires() {
     let [subscriber] = &trigger.subscribers[..] else { panic!("one subscriber") };
     assert_eq!(subscriber.id, "shop-ns/shop/sink");
     assert_eq!(subscriber.fires, [0, 1]);
+    assert_eq!(*subscriber.condition.form(), Form::Stateless([0, 1].into()));
     assert_eq!(subscriber.targets, [Target::Http("http://h/".parse().unwrap())]);
     assert_eq!(subscriber.dead_letter, DeadLetter::Targets(vec![Target::Topic("lost".to_owned())]));
     assert_eq!(subscriber.policy, Policy { timeout: Duration::from_secs(3), ..Policy::default() });

@@ -123,7 +123,6 @@ fn what_cannot_be_run_yet_is_named_by_its_field() {
         let expected = format!("unsupported: {path}: {feature} is not supported by this version yet");
         check_subscriber(settings, &[&expected]);
     };
-    check(json!({"condition": "a && a"}), "condition", "a condition that joins several events");
     check(json!({"window": "24h"}), "window", "a window");
     check(json!({"negationWindow": "60s"}), "negationWindow", "a negation window");
     check(json!({"hold": "30s"}), "hold", "holding a match");

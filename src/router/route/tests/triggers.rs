@@ -2,6 +2,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::ObjectRef;
+use crate::event::{Data, Draft};
+use crate::router::filter::Verdict;
 
 fn object(reference: Value) -> ObjectRef {
     serde_json::from_value(reference).unwrap()
@@ -38,6 +40,16 @@ fn the_trigger_of_the_proposal_is_read_as_it_stands() {
     assert_eq!(found, [""; 0]);
     let topics: Vec<&str> = trigger.inputs.iter().map(|input| input.topic.as_str()).collect();
     assert_eq!(topics, ["default-mqtt-example", "default-kafka-example"]);
+    let verdicts = |data: &str| {
+        let event = Draft::new("1", "/test", "test")
+            .with("datacontenttype", "application/json")
+            .data(Data::Text(data))
+            .build()
+            .unwrap();
+        [trigger.inputs[0].filter.evaluate(&event), trigger.inputs[1].filter.evaluate(&event)]
+    };
+    assert_eq!(verdicts(r#"{"body": {"value": 50.5}, "bucket": "other"}"#), [Verdict::Yes, Verdict::No]);
+    assert_eq!(verdicts(r#"{"body": {"value": 50}, "bucket": "func1-input2"}"#), [Verdict::No, Verdict::Yes]);
     let component = |name: &str| Target::Component {
         reference: object(dapr(name)),
         topic: None,
@@ -177,16 +189,34 @@ fn words_are_checked_and_transforms_named() {
 }
 
 #[test]
-fn without_a_condition_all_inputs_are_joined() {
-    let (trigger, found) = parse(with_subscriber(json!({"condition": null})));
-    assert_eq!(found, [""; 0]);
-    assert_eq!(trigger.subscribers[0].fires, [0]);
-    let input = |name: &str| json!({"name": name, "eventSourceName": "shop", "eventName": "orders"});
-    check(
-        json!({"eventSources": [input("a"), input("b")], "subscribers": [{"topic": "t"}]}),
-        &[
-            "unsupported: spec.subscribers[0].condition: a condition that joins several events is not supported by this \
-           version yet",
-        ],
-    );
+fn conditions_are_over_the_names_of_the_inputs() {
+    let input = |name: &str| json!({"name": name, "eventSourceName": "shop", "eventName": name});
+    let with = |condition: Option<&str>| {
+        let mut spec = json!({"eventSources": [input("a"), input("b-c")], "subscribers": [{"topic": "t"}]});
+        if let Some(condition) = condition {
+            spec["subscribers"][0]["condition"] = json!(condition);
+        }
+        spec
+    };
+    let joins = "unsupported: spec.subscribers[0].condition: a condition that joins several events is not supported by \
+                 this version yet";
+    check(with(None), &[joins]);
+    check(with(Some("a && b-c")), &[joins]);
+    check(with(Some("a && !b-c")), &[joins]);
+    assert_eq!(parse(with(Some("b-c || (b-c && a)"))).0.subscribers[0].fires, [1]);
+    let (trigger, found) = parse(with(Some("a || b")));
+    assert_eq!(trigger.subscribers[0].fires, [0; 0]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("spec.subscribers[0].condition: no input is named \"b\""), "{found:?}");
+    // With one input, all of them is that one.
+    assert_eq!(good(json!({"condition": null})).fires, [0]);
+}
+
+#[test]
+fn what_is_wrong_with_a_filter_is_told_with_its_place() {
+    let mut spec = with_subscriber(json!({}));
+    merge(&mut spec["eventSources"][0], json!({"filters": {"data": [{"path": "x", "type": "int", "value": ["1"]}]}}));
+    let found = parse(spec).1;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("spec.eventSources[0].filters.data[0].type: "), "{found:?}");
 }

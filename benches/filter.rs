@@ -1,0 +1,120 @@
+//! What filters cost for one event of 1 KiB: one data filter, then many inputs on one topic.
+//!
+//! `cargo bench --bench filter` prints nanoseconds an event and the ratio to one input; with
+//! `--test` everything runs once on little input.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use penstock::api::filter::Filters;
+use penstock::api::{FieldPath, Problems};
+use penstock::event::{Data, Draft, Event};
+use penstock::router::filter::{Filter, Verdict};
+use penstock::router::matching::Matcher;
+use penstock::task::stopwatch;
+use serde_json::{Value, json};
+
+/// The size of the payload of the events.
+const PAYLOAD: usize = 1024;
+
+fn main() {
+    let quick = std::env::args().any(|argument| argument == "--test");
+    let (sizes, rounds): (&[usize], usize) = if quick { (&[1, 20], 1) } else { (&[1, 1_000, 10_000], 7) };
+    one_filter(rounds, quick);
+    many("distinct exact types", sizes, rounds, quick, |n| json!([{"exact": {"type": type_of(n)}}]));
+    many(
+        "distinct literals on one path",
+        sizes,
+        rounds,
+        quick,
+        |n| json!({"data": [{"path": "body.bucket", "type": "string", "value": [format!("bucket-{n:05}")]}]}),
+    );
+    many(
+        "distinct bounds, one of them met",
+        sizes,
+        rounds,
+        quick,
+        |n| json!({"data": [{"path": "body.total", "type": "number", "comparator": ">", "value": [(n + 41).to_string()]}]}),
+    );
+}
+
+fn one_filter(rounds: usize, quick: bool) {
+    let cases = [
+        ("number >", json!({"path": "body.total", "type": "number", "comparator": ">", "value": ["41.0"]})),
+        ("string, literal", json!({"path": "body.bucket", "type": "string", "value": ["bucket-00000"]})),
+        ("string, regex", json!({"path": "body.bucket", "type": "string", "value": ["^bucket-\\d+$"]})),
+        ("query", json!({"path": "body.items.#(sku==\"sku-3\").count", "type": "number", "value": ["3"]})),
+    ];
+    let event = event(0);
+    for (name, item) in cases {
+        let filter = filter(&json!({"data": [item]}));
+        assert_eq!(filter.evaluate(&event), Verdict::Yes, "{name}");
+        let time = best(rounds, quick, || filter.evaluate(black_box(&event)) == Verdict::Yes);
+        println!("one data filter, {name:<32} {time:>8.0} ns/event");
+    }
+}
+
+fn many(name: &str, sizes: &[usize], rounds: usize, quick: bool, raw: impl Fn(usize) -> Value) {
+    let mut one = None;
+    for size in sizes {
+        let matcher = Matcher::build((0..*size).map(|n| (n, filter(&raw(n)))).collect());
+        let event = event(0);
+        let matched = |event: &Event| {
+            let mut count = 0;
+            matcher.matches(event, |_| count += 1, |_, _| {});
+            count
+        };
+        assert_eq!(matched(&event), 1, "{name}");
+        let time = best(rounds, quick, || matched(black_box(&event)) == 1);
+        let first = *one.get_or_insert(time);
+        println!("{size:>6} inputs, {name:<34} {time:>8.0} ns/event  x{:.2}", time / first);
+    }
+}
+
+/// The best of some rounds, in nanoseconds a call: the machine's other work only ever adds.
+fn best(rounds: usize, quick: bool, mut call: impl FnMut() -> bool) -> f64 {
+    const CALLS: u32 = 20_000;
+    let calls = if quick { 1 } else { CALLS };
+    let mut best = Duration::MAX;
+    for _ in 0..rounds {
+        let watch = stopwatch();
+        for _ in 0..calls {
+            assert!(black_box(call()));
+        }
+        best = best.min(watch());
+    }
+    best.as_secs_f64() * 1e9 / f64::from(calls)
+}
+
+fn filter(raw: &Value) -> Filter {
+    let raw: Filters = serde_json::from_value(raw.clone()).expect("filters always deserialize");
+    let mut problems = Problems::new();
+    let filter = Filter::compile(&raw, None, &FieldPath::root(), &mut problems);
+    assert!(problems.is_empty(), "{problems}");
+    filter
+}
+
+fn type_of(n: usize) -> String {
+    format!("com.example.shop.order.created.v{n}")
+}
+
+/// An order as shops send them: the values looked at are in the middle of 1 KiB of JSON.
+fn event(n: usize) -> Event {
+    let items: Vec<_> =
+        (0..6).map(|n| json!({"sku": format!("sku-{n}"), "name": "A thing that is sold", "count": n})).collect();
+    let mut payload = json!({
+        "id": "5f2b8c1e-7d34-4c1a-9a51-2f6f3b0c9d11",
+        "customer": {"name": "Ada Lovelace", "mail": "ada@example.com", "address": {"city": "London", "zip": "W1"}},
+        "body": {"items": items, "total": 42.0, "bucket": format!("bucket-{n:05}"), "currency": "EUR"},
+        "note": "",
+    });
+    let missing = PAYLOAD.saturating_sub(payload.to_string().len());
+    payload["note"] = "x".repeat(missing).into();
+    Draft::new("42", "/shop/orders", type_of(n))
+        .with("time", "2026-11-24T10:00:00Z")
+        .with("datacontenttype", "application/json")
+        .data(Data::Text(&payload.to_string()))
+        .build()
+        .expect("the event is complete")
+}
