@@ -4,3 +4,5 @@ mod disk;
 mod faults;
 mod kill;
 mod lifecycle;
+mod quickstart;
+mod sources;

@@ -35,17 +35,24 @@ pub struct Run {
     folder: PathBuf,
     admin: u16,
     arguments: Vec<String>,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Run {
     /// Runs the YAML files of `folder`, which also gets the data directory.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), admin: free_port(), arguments: Vec::new() }
+        Self { folder: folder.to_owned(), admin: free_port(), arguments: Vec::new(), environment: Vec::new() }
     }
 
     /// More arguments of `run`.
     pub fn with<S: Into<String>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// One more environment variable of the process.
+    pub fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
         self
     }
 
@@ -71,6 +78,7 @@ impl Run {
             .args(["--admin", &format!("127.0.0.1:{}", self.admin), "--log-format", "text"])
             .args(&self.arguments)
             .env("PENSTOCK_DATA_DIR", self.folder.join("data"))
+            .envs(self.environment.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

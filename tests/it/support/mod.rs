@@ -2,11 +2,13 @@
 
 mod binary;
 mod client;
+mod raw;
 mod receiver;
 
 pub use binary::{Penstock, Run, free_port, output};
 pub use client::{Answer, Client};
-pub use receiver::{Receiver, Reply};
+pub use raw::exchange;
+pub use receiver::{Receiver, Reply, Seen};
 
 use std::future::Future;
 use std::time::Duration;

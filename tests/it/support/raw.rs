@@ -1,0 +1,18 @@
+//! Requests that no HTTP client would send.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Writes `bytes` to a port of the loopback interface, closes the sending side, and answers with
+/// whatever came back.
+pub async fn exchange(port: u16, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    // A server may well reset the connection of a peer that broke off; what it said before counts.
+    if let Err(error) = stream.read_to_end(&mut answer).await {
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
