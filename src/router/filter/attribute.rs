@@ -54,7 +54,7 @@ impl AttributeTest {
 }
 
 /// The canonical text of an attribute, borrowed where it is text in the event.
-pub(in crate::router) fn value<'e>(event: &'e Event, name: &str) -> Option<Cow<'e, str>> {
+pub(crate) fn value<'e>(event: &'e Event, name: &str) -> Option<Cow<'e, str>> {
     match name {
         "type" => Some(Cow::Borrowed(event.ty())),
         "source" => Some(Cow::Borrowed(event.source())),
