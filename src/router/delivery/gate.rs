@@ -43,6 +43,11 @@ impl Gate {
         if self.congested.load(Ordering::Relaxed) {
             return None;
         }
+        // Boxed: the timer would make every event in flight larger, and few wait.
+        Box::pin(self.wait()).await
+    }
+
+    async fn wait(&self) -> Option<SemaphorePermit<'_>> {
         let entered = task::within(PATIENCE, self.attempts.acquire()).await;
         if entered.is_none() {
             self.congested.store(true, Ordering::Relaxed);
