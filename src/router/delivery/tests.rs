@@ -12,6 +12,8 @@ use crate::telemetry::Metrics;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+static ORDER: std::sync::LazyLock<Event> = std::sync::LazyLock::new(|| event("1"));
+
 struct Desk {
     bus: MemoryBus,
     clock: Clock,
@@ -367,6 +369,24 @@ async fn nobody_waits_long_for_a_sink_that_hangs() {
     sink.now_answers(Answer::Code(200));
     desk.deliver(&to).await.unwrap();
     assert_eq!(sink.taken().len(), 2, "once there is room it is taken again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_hangs_is_only_probed_until_it_answers() {
+    let desk = desk();
+    let sink = TestSink::new("http://hang", Answer::Hang);
+    let to = desk.destination(&sink, Policy { concurrency: 10, ..policy() });
+    let ten = async || {
+        let all = (0..10).map(|_| desk.delivery.deliver(&to, &ORDER, fresh()));
+        assert!(futures_util::future::join_all(all).await.iter().all(Result::is_ok));
+    };
+    ten().await;
+    assert_eq!(sink.attempts(), 10, "how could it be known before");
+    ten().await;
+    assert_eq!(sink.attempts(), 12);
+    sink.now_answers(Answer::Code(200));
+    ten().await;
+    assert_eq!(sink.attempts(), 22, "the first answer opens the way again");
 }
 
 #[tokio::test(start_paused = true)]
