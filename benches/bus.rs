@@ -4,6 +4,7 @@
 //! one commit share their append time), with the same sync. The goal is half its speed or more.
 
 #![allow(clippy::print_stdout, reason = "a bench prints its results")]
+#![allow(clippy::cast_precision_loss, reason = "rates need no 53 bits")]
 
 mod harness;
 

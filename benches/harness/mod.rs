@@ -4,6 +4,7 @@
 //! contender runs in turn, several times, and its median counts.
 
 #![allow(clippy::print_stdout, reason = "a bench prints its results")]
+#![allow(clippy::cast_precision_loss, reason = "rates need no 53 bits")]
 
 use std::time::Duration;
 

@@ -5,6 +5,8 @@
 //! of what was given.
 
 mod admin;
+pub mod check;
+pub mod crd;
 mod display;
 pub mod documents;
 mod limits;

@@ -50,6 +50,9 @@ const MAX_ERROR_DATA: usize = 768;
 const MAX_CUT_VALUE: usize = 256;
 const MAX_CUT_ATTRIBUTES: usize = 16;
 
+/// What the key and the length of a record's data field take at most.
+const DATA_FIELD: usize = 8;
+
 /// What Knative's dispatchers write when there was no answer at all.
 const NO_ANSWER: i32 = 500;
 
@@ -126,7 +129,7 @@ impl Obituary<'_> {
             .with(FIRST, self.first.to_string())
             .with(LAST, self.last.to_string())
             .build()
-            .map_err(unbuildable)
+            .map_err(|error| unbuildable(&error))
     }
 }
 
@@ -151,7 +154,7 @@ pub fn poison(
         .with(TOPIC, topic.as_str())
         .data(Data::detect(&poison.bytes))
         .build()
-        .map_err(unbuildable)
+        .map_err(|error| unbuildable(&error))
 }
 
 /// A letter of an event that is too large to be kept as it is.
@@ -165,7 +168,7 @@ pub fn oversized(event: &Event, fault: &Fault, topic: &Topic, limit: usize) -> R
         .with(FAULT, safe(&fault.chain(), MAX_FAULT))
         .with(TOPIC, topic.as_str())
         .build()
-        .map_err(unbuildable)?;
+        .map_err(|error| unbuildable(&error))?;
     fit(&letter, limit)
 }
 
@@ -193,11 +196,9 @@ pub fn fit(letter: &Event, limit: usize) -> Result<Event, Fault> {
     draft = draft
         .with("datacontenttype", "application/octet-stream")
         .with(CUT, i32::try_from(data.len()).unwrap_or(i32::MAX));
-    let bare = draft.build().map_err(unbuildable)?;
-    // The key and the length of the data field take at most this.
-    const FIELD: usize = 8;
-    let room = limit.saturating_sub(bare.record().len() + FIELD);
-    draft.data(Data::Binary(&data[..room.min(data.len())])).build().map_err(unbuildable)
+    let bare = draft.build().map_err(|error| unbuildable(&error))?;
+    let room = limit.saturating_sub(bare.record().len() + DATA_FIELD);
+    draft.data(Data::Binary(&data[..room.min(data.len())])).build().map_err(|error| unbuildable(&error))
 }
 
 /// A required attribute that is too long is cut; an id stays apart from others by a digest.
@@ -220,7 +221,7 @@ fn floor(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
 }
 
-fn unbuildable(error: InvalidEvent) -> Fault {
+fn unbuildable(error: &InvalidEvent) -> Fault {
     Fault::new(FaultKind::Internal, "write a dead letter", error.to_string())
 }
 

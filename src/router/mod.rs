@@ -1,7 +1,14 @@
 //! From the bus to the sinks: which events matter, to whom, and how they get there.
 //!
-//! [`route`] is the only parser of Triggers. The rooms that run them never see a kind, a broker's
-//! client or a sidecar: they are handed a bus and sinks behind the seams of `flow`.
+//! - [`route`] is the only parser of Triggers, with [`filter`] and [`condition`] for what is
+//!   written in them.
+//! - [`matching`] finds, among the inputs of a topic, those that take an event.
+//! - [`pipeline`] reads the topics and settles the receipts; [`delivery`] takes one event to one
+//!   destination, or puts it aside.
+//! - [`decision`] is what happened on the way, as data.
+//!
+//! The rooms that run Triggers never see a kind, a broker's client or a sidecar: they are handed a
+//! bus and sinks behind the seams of `flow`.
 
 pub mod condition;
 pub mod decision;

@@ -104,12 +104,12 @@ impl Input {
         trigger: &str,
         input: &str,
         topic: &Topic,
-    ) -> (Self, Filtered) {
+    ) -> (Self, Remainder) {
         let counter = |outcome| {
             inputs.get_or_create_owned(&InputLabels { trigger: trigger.to_owned(), input: input.to_owned(), outcome })
         };
         let matched = counter(InputOutcome::Matched);
-        let filtered = Filtered {
+        let remainder = Remainder {
             arrived: topic.0.clone(),
             arrived_before: topic.0.get(),
             matched_before: matched.get(),
@@ -120,7 +120,7 @@ impl Input {
             filtered: counter(InputOutcome::Filtered),
         };
         let labels = FilterLabels { trigger: trigger.to_owned(), input: input.to_owned(), cause: String::new() };
-        (Self { matched, errors: errors.clone(), labels }, filtered)
+        (Self { matched, errors: errors.clone(), labels }, remainder)
     }
 
     /// Counts a filter that could not be decided; `cause` is a word from a closed list.
@@ -132,7 +132,7 @@ impl Input {
 
 /// Works out what an input received and filtered out since it began to read its topic.
 #[derive(Debug)]
-pub(super) struct Filtered {
+pub(super) struct Remainder {
     arrived: Counter,
     arrived_before: u64,
     matched_before: u64,
@@ -143,7 +143,7 @@ pub(super) struct Filtered {
     filtered: Counter,
 }
 
-impl Filtered {
+impl Remainder {
     pub(super) fn refresh(&self) {
         // Matched first: an event is counted as arrived before it can match.
         let matched = self.matched.get().saturating_sub(self.matched_before);

@@ -16,8 +16,8 @@ pub use totals::Totals;
 
 pub use handle::{InFlight, Input, Intake, Subscriber, Topic};
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::text;
@@ -54,9 +54,9 @@ pub struct Metrics {
     backlog: AtomicI64,
     /// What is filtered out is not counted event by event and input by input: it is what was
     /// received less what was accepted, worked out when it is asked for.
-    filtered: Mutex<Vec<handle::Filtered>>,
     /// What the totals are made of.
     tally: totals::Tally,
+    filtered: Mutex<Vec<handle::Remainder>>,
 }
 
 impl Default for Metrics {
@@ -112,12 +112,11 @@ impl Metrics {
 
     /// Everything, in the `OpenMetrics` text format.
     pub fn encode(&self) -> String {
-        for filtered in self.filtered.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter() {
-            filtered.refresh();
+        for remainder in self.filtered.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            remainder.refresh();
         }
         let mut out = String::new();
-        // Writing to a string cannot fail.
-        let _: std::fmt::Result = text::encode(&mut out, &self.registry);
+        text::encode(&mut out, &self.registry).expect("a string can always be written to");
         out
     }
 
@@ -150,8 +149,8 @@ impl Metrics {
 
     /// The counters of the input `input` of the Trigger `trigger`, which reads `topic`.
     pub fn input(&self, trigger: &str, input: &str, topic: &Topic) -> Input {
-        let (input, filtered) = Input::new(&self.inputs, &self.filter_errors, trigger, input, topic);
-        self.filtered.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(filtered);
+        let (input, remainder) = Input::new(&self.inputs, &self.filter_errors, trigger, input, topic);
+        self.filtered.lock().unwrap_or_else(PoisonError::into_inner).push(remainder);
         input
     }
 
@@ -178,7 +177,7 @@ impl Metrics {
 
     /// Whether there is work and nothing has moved for longer than `limit` before `now` (seconds
     /// since the Unix epoch): what liveness is judged by. `limit` must exceed the longest timeout
-    /// of a delivery.
+    /// of a delivery, and the longest pause after which the bus hands an event out again (5 minutes).
     pub fn is_stalled(&self, now: f64, limit: Duration) -> bool {
         let work = self.in_flight.get() > 0 || self.backlog.load(std::sync::atomic::Ordering::Relaxed) > 0;
         work && now - self.last_progress.get() > limit.as_secs_f64()

@@ -3,4 +3,5 @@
 mod conformance;
 mod process;
 mod published;
+mod routing;
 mod support;

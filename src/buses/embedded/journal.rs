@@ -230,9 +230,9 @@ const CHUNK: usize = 64 << 10;
 
 /// Reads from `at`, where the file stands, to the end. Nearly always all zeros, so those are fast.
 fn rest(file: &mut impl Read, at: u64) -> io::Result<Rest> {
-    let zeros = vec![0; CHUNK];
     // The last bytes of the chunk before stay in front, so that no marker hides on the seam.
     const SEAM: usize = MAGIC.len() - 1;
+    let zeros = vec![0; CHUNK];
     let mut chunk = vec![0; SEAM + CHUNK];
     let mut rest = Rest { used: at, ends: Vec::new() };
     let mut start = at;

@@ -27,6 +27,11 @@ pub(super) fn log_key(topic: u32, offset: u64) -> [u8; LOG_KEY] {
     key
 }
 
+/// The topic in a key of the log.
+pub(super) fn log_topic(key: &[u8]) -> Option<u32> {
+    key.first_chunk().map(|topic| u32::from_be_bytes(*topic))
+}
+
 /// The offset in a key of the log.
 pub(super) fn log_offset(key: &[u8]) -> Option<u64> {
     if key.len() == LOG_KEY { number(key, 4) } else { None }

@@ -66,7 +66,7 @@ fn sweep(disk: &Disk, topic: u32, from: u64, end: u64) -> fjall::Result<Sweep> {
         let (key, value) = item.into_inner()?;
         let Some(offset) = log_offset(&key) else { continue };
         bytes += value.len();
-        entries.push((offset, entry(value.into())));
+        entries.push((offset, entry(&value.into())));
         if entries.len() >= READ_EVENTS || bytes >= READ_BYTES {
             return Ok(Sweep { entries, to: offset + 1 });
         }
@@ -79,15 +79,15 @@ fn one(disk: &Disk, topic: u32, offset: u64, damage: &fjall::Error) -> Result<Sw
     tracing::warn!(topic, offset, error = %damage, "the log is damaged on disk");
     let entries = match disk.log.get(log_key(topic, offset)) {
         Ok(None) => Vec::new(),
-        Ok(Some(value)) => vec![(offset, entry(value.into()))],
+        Ok(Some(value)) => vec![(offset, entry(&value.into()))],
         Err(error) if is_damage(&error) => vec![(offset, Entry::unreadable(fault("read the log", &error)))],
         Err(error) => return Err(fault("read the log", &error)),
     };
     Ok(Sweep { entries, to: offset + 1 })
 }
 
-fn entry(value: Bytes) -> Entry {
-    match split_log_value(&value) {
+fn entry(value: &Bytes) -> Entry {
+    match split_log_value(value) {
         Some((appended, record)) => Entry::read(appended, record),
         None => Entry::unreadable(Fault::new(FaultKind::Malformed, "read the log", "the value is too short")),
     }

@@ -21,6 +21,7 @@ mod log;
 mod marker;
 mod publish;
 mod queue;
+mod reclaim;
 mod retention;
 mod round;
 mod settled;
@@ -44,7 +45,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::flow::{self, Bus, Capability, Ordering, Outgoing, Published, Subscriber, Subscription};
 use crate::task::{self, Clock};
 use config::Config;
-use disk::{Disk, Slot};
+use disk::Slot;
 use queue::Job;
 use round::Memory;
 use shared::Shared;
@@ -74,7 +75,7 @@ impl Embedded {
     fn open_here(directory: &Path, config: Config, clock: Clock) -> Result<Self, Fault> {
         const OPERATION: &str = "open the bus";
         let claim = marker::claim(directory)?;
-        let slot = Slot::new(claim.database.clone(), Disk::open(&claim.database)?);
+        let slot = Slot::open(claim.database.clone())?;
         let shared = Arc::new(Shared::new(config, clock, slot));
         shared.load()?;
         let (window, now) = (writer::window(&shared), shared.now());

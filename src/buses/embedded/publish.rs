@@ -121,13 +121,14 @@ impl Round<'_> {
             bytes += value.len();
             let moved = split_delayed_value(&value.into())
                 .and_then(|(topic, record)| Some((self.shared.topic_by_id(topic)?, record)));
-            match moved {
-                Some((topic, record)) => {
-                    self.append(&topic, Entry::read(self.now, record));
-                }
-                None => tracing::error!("a delayed event belongs to no known topic; it is dropped"),
+            if let Some((topic, record)) = moved {
+                self.append(&topic, Entry::read(self.now, record));
+            } else {
+                // The topic is written in the same batch as its first delayed event.
+                tracing::error!("a delayed event belongs to no known topic; it is dropped");
             }
-            self.batch.remove(&self.disk.delayed, key);
+            // Copied: the key that was read shares, and would keep, the block that it was read from.
+            self.batch.remove(&self.disk.delayed, &*key);
             if bytes >= DUE_BYTES {
                 break;
             }

@@ -23,6 +23,12 @@ const ROOM_UNITS: usize = 4096;
 /// The answer to each event of a publish.
 pub(super) type Answers = Vec<Result<Published, Fault>>;
 
+/// The group that was joined, and its topic.
+pub(super) type Joined = (Arc<Topic>, Arc<Group>);
+
+/// Where a job's answer goes.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, Fault>>;
+
 /// One piece of work for the writer.
 pub(super) enum Job {
     Publish {
@@ -33,18 +39,18 @@ pub(super) enum Job {
     },
     Store {
         writes: Vec<Write>,
-        answer: oneshot::Sender<Result<Vec<Revision>, Fault>>,
+        answer: Reply<Vec<Revision>>,
         room: OwnedSemaphorePermit,
     },
     Join {
         topic: flow::Topic,
         group: flow::Group,
         start: Start,
-        answer: oneshot::Sender<Result<(Arc<Topic>, Arc<Group>), Fault>>,
+        answer: Reply<Joined>,
     },
     /// Apply the retention rules now; answers with the number of events deleted.
     Retain {
-        answer: oneshot::Sender<Result<u64, Fault>>,
+        answer: Reply<u64>,
     },
 }
 

@@ -14,7 +14,7 @@ use super::dedup::{Fingerprint, Generations};
 use super::disk::Disk;
 use super::group::Group;
 use super::layout::{TopicRecord, position_key};
-use super::queue::{Answers, Job};
+use super::queue::{Answers, Job, Joined, Reply};
 use super::settled::Settled;
 use super::shared::Shared;
 use super::topic::{Entry, Topic};
@@ -57,21 +57,9 @@ pub(super) struct Draft {
 
 /// Who waits for the round, and what they hear when it succeeds.
 pub(super) enum Answer {
-    Publish {
-        sender: oneshot::Sender<Answers>,
-        answers: Answers,
-        _room: OwnedSemaphorePermit,
-    },
-    Store {
-        sender: oneshot::Sender<Result<Vec<Revision>, Fault>>,
-        revisions: Vec<Revision>,
-        _room: OwnedSemaphorePermit,
-    },
-    Join {
-        sender: oneshot::Sender<Result<(Arc<Topic>, Arc<Group>), Fault>>,
-        topic: Arc<Topic>,
-        group: Arc<Group>,
-    },
+    Publish { sender: oneshot::Sender<Answers>, answers: Answers, _room: OwnedSemaphorePermit },
+    Store { sender: Reply<Vec<Revision>>, revisions: Vec<Revision>, _room: OwnedSemaphorePermit },
+    Join { sender: Reply<Joined>, topic: Arc<Topic>, group: Arc<Group> },
 }
 
 pub(super) struct Round<'a> {
@@ -92,7 +80,7 @@ pub(super) struct Round<'a> {
 #[derive(Default)]
 pub(super) struct Pending {
     drafts: Vec<Draft>,
-    joins: Vec<(Arc<Topic>, Arc<Group>)>,
+    joins: Vec<Joined>,
     positions: Vec<Arc<Group>>,
     pub(super) answers: Vec<Answer>,
     /// Delayed events were moved, so the next due time must be looked up.
@@ -121,21 +109,15 @@ impl<'a> Round<'a> {
                 let answers = self.publish(&topic, events);
                 self.pending.answers.push(Answer::Publish { sender: answer, answers, _room: room });
             }
-            Job::Store { writes, answer, room } => self.store(writes, answer, room),
+            Job::Store { writes, answer, room } => self.store(&writes, answer, room),
             Job::Join { topic, group, start, answer } => self.join(&topic, group, start, answer),
             Job::Retain { .. } => {}
         }
     }
 
-    fn join(
-        &mut self,
-        topic: &flow::Topic,
-        name: flow::Group,
-        start: Start,
-        answer: oneshot::Sender<Result<(Arc<Topic>, Arc<Group>), Fault>>,
-    ) {
+    fn join(&mut self, topic: &flow::Topic, name: flow::Group, start: Start, answer: Reply<Joined>) {
         let topic = self.shared.topic_or_new(topic);
-        let same = |(other, group): &&(Arc<Topic>, Arc<Group>)| other.id == topic.id && *group.name() == name;
+        let same = |(other, group): &&Joined| other.id == topic.id && *group.name() == name;
         let known = topic.group(&name).or_else(|| Some(self.pending.joins.iter().find(same)?.1.clone()));
         let group = known.unwrap_or_else(|| {
             let record = self.draft(topic.clone()).record;

@@ -56,6 +56,7 @@ impl Shared {
     /// Reads the topics and groups of the disk.
     pub(super) fn load(&self) -> Result<(), Fault> {
         for (name, record) in self.topic_records()? {
+            self.slot.floors().raise(record.id, record.first);
             self.topic_or_insert(name, record);
         }
         let rows = self.slot.with(OPERATION, |disk| {

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Embedded;
 use super::layout::{split_state_value, state_value};
-use super::queue::Job;
+use super::queue::{Job, Reply};
 use super::round::{Answer, REVISION, Round};
 use super::shared::Shared;
 use crate::fault::{Fault, FaultKind};
@@ -27,7 +27,7 @@ impl Store for Embedded {
         let (shared, key) = (self.shared.clone(), Bytes::copy_from_slice(key));
         task::blocking("read the store", move || {
             let value = shared.slot.with("read the store", |disk| disk.state.get(&key))?;
-            value.map(|value| stored(key, value.into())).transpose()
+            value.map(|value| stored(key, &value.into())).transpose()
         })
         .await
     }
@@ -39,7 +39,7 @@ impl Store for Embedded {
                 let rows = disk.state.prefix(&prefix).take(limit);
                 rows.map(fjall::Guard::into_inner).collect::<fjall::Result<Vec<_>>>()
             })?;
-            rows.into_iter().map(|(key, value)| stored(key.into(), value.into())).collect()
+            rows.into_iter().map(|(key, value)| stored(key.into(), &value.into())).collect()
         })
         .await
     }
@@ -64,21 +64,16 @@ impl Store for Embedded {
     }
 }
 
-fn stored(key: Bytes, value: Bytes) -> Result<Stored, Fault> {
+fn stored(key: Bytes, value: &Bytes) -> Result<Stored, Fault> {
     let damaged = || Fault::new(FaultKind::Malformed, "read the store", "a stored value is damaged");
-    let (revision, value) = split_state_value(&value).ok_or_else(damaged)?;
+    let (revision, value) = split_state_value(value).ok_or_else(damaged)?;
     Ok(Stored { key, value, revision: Revision(revision) })
 }
 
 impl Round<'_> {
     /// Adds the writes of one batch, all or none: a conflict is answered at once.
-    pub(super) fn store(
-        &mut self,
-        writes: Vec<Write>,
-        answer: oneshot::Sender<Result<Vec<Revision>, Fault>>,
-        room: OwnedSemaphorePermit,
-    ) {
-        match self.check(&writes) {
+    pub(super) fn store(&mut self, writes: &[Write], answer: Reply<Vec<Revision>>, room: OwnedSemaphorePermit) {
+        match self.check(writes) {
             Ok(changes) => {
                 let revisions = changes.iter().map(|(revision, _)| Revision(*revision)).collect();
                 for (revision, write) in changes {
@@ -129,6 +124,6 @@ impl Round<'_> {
             return Ok(*revision);
         }
         let found = self.disk.state.get(key).map_err(|error| self.shared.fault("write to the store", &error))?;
-        found.map(|value| stored(key.clone(), value.into()).map(|stored| stored.revision.0)).transpose()
+        found.map(|value| stored(key.clone(), &value.into()).map(|stored| stored.revision.0)).transpose()
     }
 }

@@ -126,7 +126,9 @@ impl Topic {
         }
         drop(state);
         if appended {
-            groups.iter().for_each(|group| group.wake());
+            for group in &groups {
+                group.wake();
+            }
         }
     }
 
@@ -136,7 +138,9 @@ impl Topic {
         state.record = record;
         self.forget(&mut state, u64::MAX);
         drop(state);
-        self.groups().iter().for_each(|group| group.wake());
+        for group in self.groups() {
+            group.wake();
+        }
     }
 
     /// The events at these offsets, as far as they are in memory.

@@ -13,13 +13,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
-
-use tokio::sync::oneshot;
 
 use super::group::Group;
 use super::marker::Claim;
-use super::queue::{Job, Taken};
+use super::queue::{Job, Reply, Taken};
 use super::round::{Memory, Pending, Round};
 use super::shared::Shared;
 use super::topic::Topic;
@@ -51,7 +50,9 @@ enum Health {
 struct Pass {
     topics: VecDeque<Arc<Topic>>,
     deleted: u64,
-    waiting: Vec<oneshot::Sender<Result<u64, Fault>>>,
+    /// The topics that lost events.
+    shrunk: Vec<Arc<Topic>>,
+    waiting: Vec<Reply<u64>>,
 }
 
 pub(super) struct Writer {
@@ -63,6 +64,9 @@ pub(super) struct Writer {
     flush_at: Option<Duration>,
     retain_at: Duration,
     pass: Pass,
+    reclaim: Option<JoinHandle<()>>,
+    /// Topics that lost events and may still take space: the next pass sees to them.
+    unreclaimed: Vec<Arc<Topic>>,
     /// The directory is this process's until the writer is gone.
     _claim: Claim,
 }
@@ -71,6 +75,7 @@ impl Writer {
     pub(super) fn new(shared: Arc<Shared>, memory: Memory, claim: Claim) -> Self {
         Self {
             _claim: claim,
+            unreclaimed: shared.topics().into_iter().filter(|topic| topic.record().first > 0).collect(),
             shared,
             memory: Some(memory),
             health: Health::Sound,
@@ -78,6 +83,7 @@ impl Writer {
             flush_at: None,
             retain_at: RETAIN_EVERY,
             pass: Pass::default(),
+            reclaim: None,
         }
     }
 
@@ -132,6 +138,7 @@ impl Writer {
         if self.pass.topics.is_empty() && (uptime >= self.retain_at || !self.pass.waiting.is_empty()) {
             self.retain_at = uptime + RETAIN_EVERY;
             self.pass.topics = self.shared.topics().into();
+            self.pass.shrunk.append(&mut self.unreclaimed);
             if self.pass.topics.is_empty() {
                 self.end_pass(Ok(()));
             }
@@ -165,7 +172,9 @@ impl Writer {
         // Append times never run backwards, whatever the wall clock does.
         self.last_now = shared.now().max(self.last_now);
         let mut round = Round::new(&shared, disk, memory, self.last_now);
-        jobs.into_iter().for_each(|job| round.add(job));
+        for job in jobs {
+            round.add(job);
+        }
         round.positions(moved);
         let mut result = round.move_due();
         if result.is_ok() {
@@ -269,8 +278,27 @@ impl Writer {
 
     fn end_pass(&mut self, result: Result<(), Fault>) {
         let pass = std::mem::take(&mut self.pass);
+        let result = result.map(|()| pass.deleted);
+        self.reclaim(pass.shrunk);
         for answer in pass.waiting {
-            drop(answer.send(result.clone().map(|()| pass.deleted)));
+            drop(answer.send(result.clone()));
+        }
+    }
+}
+
+impl Writer {
+    /// Starts getting space back, unless that is still going on.
+    fn reclaim(&mut self, mut topics: Vec<Arc<Topic>>) {
+        if topics.is_empty() {
+            return;
+        }
+        if self.reclaim.as_ref().is_some_and(|running| !running.is_finished()) {
+            self.unreclaimed.append(&mut topics);
+            return;
+        }
+        match super::retention::reclaim(self.shared.clone(), topics) {
+            Ok(thread) => self.reclaim = Some(thread),
+            Err(error) => tracing::warn!(error = %error, "no thread can be started to get space back"),
         }
     }
 }
@@ -280,6 +308,9 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.memory = None;
         self.shared.close();
+        if let Some(Err(_)) = self.reclaim.take().map(JoinHandle::join) {
+            tracing::error!("getting space back panicked");
+        }
         self.shared.slot.clear();
     }
 }
@@ -290,6 +321,9 @@ fn retain(round: &mut Round<'_>, pass: &mut Pass) -> fjall::Result<()> {
         let deleted = round.delete_oldest(topic)?;
         pass.deleted += deleted;
         if deleted > 0 {
+            if pass.shrunk.last().is_none_or(|last| last.id != topic.id) {
+                pass.shrunk.push(topic.clone());
+            }
             break;
         }
         pass.topics.pop_front();

@@ -4,7 +4,7 @@ use super::config::{CLIENT_SETTINGS, Config};
 use crate::api::secret::Unresolved;
 use crate::api::{FieldPath, Problems};
 
-fn check(settings: Json, expected: &[&str]) -> Config {
+fn check(settings: &Json, expected: &[&str]) -> Config {
     let raw = serde_json::from_value(settings.clone()).unwrap();
     let mut problems = Problems::new();
     let config = Config::parse(&raw, &FieldPath::root().field("k"), &Unresolved, &mut problems);
@@ -15,20 +15,20 @@ fn check(settings: Json, expected: &[&str]) -> Config {
 
 #[test]
 fn a_kafka_bus_is_read() {
-    let config = check(json!({"brokers": "a:9092,b:9092", "config": {"linger.ms": "5"}}), &[]);
+    let config = check(&json!({"brokers": "a:9092,b:9092", "config": {"linger.ms": "5"}}), &[]);
     assert_eq!((config.brokers.len(), config.partitions, config.replication_factor), (2, 6, 1));
 }
 
 #[test]
 fn what_is_wrong_is_named() {
     check(
-        json!({"brokers": "a", "partitions": 0, "replicationFactor": 40_000}),
+        &json!({"brokers": "a", "partitions": 0, "replicationFactor": 40_000}),
         &[
             "k.partitions: must be 1 to 10000, not 0",
             "k.replicationFactor: must be 1 to 32767, not 40000",
             "k.brokers: \"a\" is not host:port",
         ],
     );
-    check(json!({"brokers": "a:1", "config": {"acks": "0"}}), &["k.config.acks: \"acks\" cannot be set here"]);
+    check(&json!({"brokers": "a:1", "config": {"acks": "0"}}), &["k.config.acks: \"acks\" cannot be set here"]);
     assert!(CLIENT_SETTINGS.is_sorted());
 }

@@ -4,7 +4,7 @@ use super::config::{Config, Topology};
 use crate::api::secret::Unresolved;
 use crate::api::{FieldPath, Problems};
 
-fn check(settings: Json, expected: &[&str]) -> Config {
+fn check(settings: &Json, expected: &[&str]) -> Config {
     let raw = serde_json::from_value(settings.clone()).unwrap();
     let mut problems = Problems::new();
     let config = Config::parse(&raw, &FieldPath::root().field("r"), &Unresolved, &mut problems);
@@ -15,17 +15,17 @@ fn check(settings: Json, expected: &[&str]) -> Config {
 
 #[test]
 fn servers_belong_together_in_one_way() {
-    assert_eq!(check(json!({"address": "a:1"}), &[]).topology, Topology::Node);
-    assert_eq!(check(json!({"address": "a:1,b:1", "cluster": true}), &[]).topology, Topology::Cluster);
+    assert_eq!(check(&json!({"address": "a:1"}), &[]).topology, Topology::Node);
+    assert_eq!(check(&json!({"address": "a:1,b:1", "cluster": true}), &[]).topology, Topology::Cluster);
     let sentinel = json!({"master": "m", "addresses": ["s:26379", "t:26379"]});
-    let config = check(json!({"sentinel": sentinel}), &[]);
+    let config = check(&json!({"sentinel": sentinel}), &[]);
     assert_eq!((config.servers.len(), config.topology), (2, Topology::Sentinel("m".into())));
 
-    check(json!({}), &["r: \"address\" and \"sentinel\" are missing: one of them is needed"]);
-    check(json!({"address": "a:1", "sentinel": sentinel}), &["r: \"address\" and \"sentinel\" exclude each other"]);
-    check(json!({"address": "a:1,b:1"}), &["r.address: several servers need \"cluster: true\" or \"sentinel\""]);
+    check(&json!({}), &["r: \"address\" and \"sentinel\" are missing: one of them is needed"]);
+    check(&json!({"address": "a:1", "sentinel": sentinel}), &["r: \"address\" and \"sentinel\" exclude each other"]);
+    check(&json!({"address": "a:1,b:1"}), &["r.address: several servers need \"cluster: true\" or \"sentinel\""]);
     check(
-        json!({"sentinel": {"master": "", "addresses": ["x"]}, "cluster": true}),
+        &json!({"sentinel": {"master": "", "addresses": ["x"]}, "cluster": true}),
         &[
             "r.sentinel: excludes \"cluster\"",
             "r.sentinel.master: must not be empty",
@@ -36,11 +36,11 @@ fn servers_belong_together_in_one_way() {
 
 #[test]
 fn databases_and_logins_are_checked() {
-    check(json!({"address": "a:1", "db": -1}), &["r.db: must not be negative"]);
-    check(json!({"address": "a:1", "db": 2, "cluster": true}), &["r.db: a cluster has only database 0"]);
-    check(json!({"address": "a:1", "username": {"env": "U"}}), &["r.username: needs \"password\""]);
+    check(&json!({"address": "a:1", "db": -1}), &["r.db: must not be negative"]);
+    check(&json!({"address": "a:1", "db": 2, "cluster": true}), &["r.db: a cluster has only database 0"]);
+    check(&json!({"address": "a:1", "username": {"env": "U"}}), &["r.username: needs \"password\""]);
     check(
-        json!({"address": "a:1", "password": {}}),
+        &json!({"address": "a:1", "password": {}}),
         &["r.password: exactly one of secretKeyRef, env and file is needed"],
     );
 }

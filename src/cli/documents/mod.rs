@@ -174,5 +174,13 @@ fn label(value: &Json) -> String {
     format!("{kind} {namespace}/{name}")
 }
 
+/// The documents of a text that is known to be right.
+#[cfg(test)]
+pub fn read_values(text: &str) -> Vec<Json> {
+    let (trees, flaws) = yaml::read(text);
+    assert_eq!(flaws, [], "{text}");
+    trees.into_iter().map(|tree| tree.value).collect()
+}
+
 #[cfg(test)]
 mod tests;

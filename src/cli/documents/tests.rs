@@ -16,19 +16,14 @@ fn lines(report: &Report) -> Vec<String> {
     String::from_utf8(out).unwrap().lines().map(|line| line.replace("standard input:", "")).collect()
 }
 
-fn values(text: &str) -> Vec<Json> {
-    let (trees, flaws) = yaml::read(text);
-    assert_eq!(flaws, [], "{text}");
-    trees.into_iter().map(|tree| tree.value).collect()
-}
-
 const BUS: &str =
     "apiVersion: events.openfunction.io/v1alpha1\nkind: EventBus\nmetadata: {name: default}\nspec:\n  embedded: {}\n";
 
 #[test]
 fn scalars_follow_the_core_schema() {
-    let check =
-        |text: &str, expected: Json| assert_eq!(values(&format!("a: {text}\n")), [serde_json::json!({"a": expected})]);
+    let check = |text: &str, expected: Json| {
+        assert_eq!(read_values(&format!("a: {text}\n")), [serde_json::json!({"a": expected})]);
+    };
     check("5", 5.into());
     check("-5", (-5).into());
     check("+5", 5.into());
@@ -86,8 +81,9 @@ fn what_is_no_yaml_is_reported_with_its_place() {
 
 #[test]
 fn aliases_and_merge_keys_work_and_bombs_do_not() {
-    let merged =
-        values("base: &base {retry: 1, timeout: 5s}\na: {<<: *base, retry: 2}\nb: {<<: [*base, {x: y}]}\nc: *base\n");
+    let merged = read_values(
+        "base: &base {retry: 1, timeout: 5s}\na: {<<: *base, retry: 2}\nb: {<<: [*base, {x: y}]}\nc: *base\n",
+    );
     assert_eq!(merged[0]["a"], serde_json::json!({"retry": 2, "timeout": "5s"}));
     assert_eq!(merged[0]["b"], serde_json::json!({"retry": 1, "timeout": "5s", "x": "y"}));
     assert_eq!(merged[0]["c"], serde_json::json!({"retry": 1, "timeout": "5s"}));
@@ -99,6 +95,8 @@ fn aliases_and_merge_keys_work_and_bombs_do_not() {
     }
     let lines = report(&bomb);
     assert!(lines.len() == 1 && lines[0].ends_with("aliases copy more than 4 MiB"), "{lines:?}");
+    let deep = format!("a: &a {}{}\nb: {}*a{}\n", "[".repeat(60), "]".repeat(60), "[".repeat(60), "]".repeat(60));
+    assert_eq!(report(&deep), ["2:64: nested deeper than 100 levels"]);
     assert_eq!(report("a: &a [*a]\n"), ["1:8: an alias inside its own anchor"]);
     let flaw = yaml::read("a: {<<: 5}\n").1.remove(0);
     assert_eq!(flaw.message, "a merge key takes an object or a list of objects");

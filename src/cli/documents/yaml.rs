@@ -156,10 +156,10 @@ impl<'a> Composer<'a> {
 
     fn node(&mut self, event: Event<'a>, span: Span, path: &FieldPath, depth: usize) -> Result<Json, Flaw> {
         if depth > MAX_DEPTH {
-            return Err(flaw(span, format!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(too_deep(span));
         }
         let (value, anchor) = match event {
-            Event::Alias(anchor) => (self.alias(anchor, span)?, 0),
+            Event::Alias(anchor) => (self.alias(anchor, span, depth)?, 0),
             Event::Scalar(text, style, anchor, tag) => {
                 let value = scalar::read(&text, style, tag.as_deref()).unwrap_or_else(|message| {
                     self.flaws.push(flaw(span, message));
@@ -261,10 +261,13 @@ impl<'a> Composer<'a> {
         }
     }
 
-    fn alias(&mut self, anchor: usize, span: Span) -> Result<Json, Flaw> {
+    fn alias(&mut self, anchor: usize, span: Span, depth: usize) -> Result<Json, Flaw> {
         let Some(value) = self.anchors.get(&anchor) else {
             return Err(flaw(span, "an alias inside its own anchor"));
         };
+        if depth + height(value) > MAX_DEPTH {
+            return Err(too_deep(span));
+        }
         self.aliased += cost(value);
         if self.aliased > MAX_ALIASED {
             return Err(flaw(span, format!("aliases copy more than {} MiB", MAX_ALIASED >> 20)));
@@ -286,6 +289,19 @@ fn place(marker: Marker) -> Place {
 
 fn flaw(span: Span, message: impl Into<String>) -> Flaw {
     Flaw { place: place(span.start), message: message.into() }
+}
+
+fn too_deep(span: Span) -> Flaw {
+    flaw(span, format!("nested deeper than {MAX_DEPTH} levels"))
+}
+
+/// How many levels a value has below itself.
+fn height(value: &Json) -> usize {
+    match value {
+        Json::Array(items) => items.iter().map(height).max().map_or(0, |most| most + 1),
+        Json::Object(members) => members.values().map(height).max().map_or(0, |most| most + 1),
+        _ => 0,
+    }
 }
 
 /// About how much memory a copy takes.

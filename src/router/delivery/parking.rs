@@ -118,7 +118,7 @@ impl History {
         if let Some(Grave { reason, done }) = grave {
             draft = draft.with(DEAD, reason.as_str()).with(DONE, integer(done));
         }
-        draft.build().map_err(unbuildable)
+        draft.build().map_err(|error| unbuildable(&error))
     }
 }
 
@@ -172,7 +172,8 @@ pub fn unpark(parked: &Event, position: Position) -> Result<Parked, Fault> {
     };
     let ours: Vec<&str> = parked.attributes().map(|(name, _)| name).filter(|name| name.starts_with(PREFIX)).collect();
     let original = parked.draft().with("id", text(ID)?);
-    let event = ours.iter().fold(original, |draft, name| draft.without(name)).build().map_err(unbuildable)?;
+    let event =
+        ours.iter().fold(original, |draft, name| draft.without(name)).build().map_err(|error| unbuildable(&error))?;
     Ok(Parked { event, key: text(KEY)?, history, fault: text(FAULT).unwrap_or_default(), grave })
 }
 
@@ -190,6 +191,6 @@ fn malformed(reason: &str) -> Fault {
     Fault::new(FaultKind::Malformed, "read a parked event", reason)
 }
 
-fn unbuildable(error: InvalidEvent) -> Fault {
+fn unbuildable(error: &InvalidEvent) -> Fault {
     Fault::new(FaultKind::Internal, "park an event", error.to_string())
 }

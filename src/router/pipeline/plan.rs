@@ -6,10 +6,11 @@ use std::sync::Arc;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Sink, Topic};
 use crate::router::delivery::Destination;
+use crate::router::filter::Filter;
 use crate::router::route::{self, DeadLetter, Policy, Target, Trigger};
-use crate::telemetry::Metrics;
+use crate::telemetry::{self, Metrics};
 
-use super::lane::{Input, Judge, Judgement, Lane};
+use super::lane::{Input, Lane};
 
 /// Makes the sink of a target, for a subscriber with this policy.
 pub type Sinks<'a> = dyn Fn(&Target, &Policy) -> Result<Arc<dyn Sink>, Fault> + 'a;
@@ -25,14 +26,15 @@ impl Plan {
     /// The plan of all Triggers of one bus.
     ///
     /// # Errors
-    /// When a target has no sink, or a topic's name is not legal.
+    /// When a target has no sink, a topic's name is not legal, two subscribers have one id, or one
+    /// has a condition that joins several events.
     pub fn new(triggers: Vec<Trigger>, sinks: &Sinks<'_>, metrics: &Metrics) -> Result<Self, Fault> {
         let mut wiring =
             Wiring { metrics, lanes: BTreeMap::new(), places: HashMap::new(), destinations: HashMap::new() };
         for trigger in triggers {
             wiring.trigger(trigger, sinks)?;
         }
-        Ok(Self { lanes: wiring.lanes.into_values().collect(), destinations: wiring.destinations })
+        Ok(Self { lanes: wiring.lanes.into_values().map(Draft::finish).collect(), destinations: wiring.destinations })
     }
 
     /// The topics that events are read from, the retry topic aside.
@@ -41,10 +43,24 @@ impl Plan {
     }
 }
 
+/// A lane in the making.
+struct Draft {
+    topic: Topic,
+    inputs: Vec<(Input, Filter)>,
+    destinations: Vec<Arc<Destination>>,
+    metrics: telemetry::Topic,
+}
+
+impl Draft {
+    fn finish(self) -> Lane {
+        Lane::new(self.topic, self.inputs, self.destinations, self.metrics)
+    }
+}
+
 /// A plan in the making.
 struct Wiring<'a> {
     metrics: &'a Metrics,
-    lanes: BTreeMap<String, Lane>,
+    lanes: BTreeMap<String, Draft>,
     /// Where a destination (by key) stands in a lane (by topic).
     places: HashMap<(String, String), u32>,
     destinations: HashMap<String, Arc<Destination>>,
@@ -75,6 +91,10 @@ impl Wiring<'_> {
         subscriber: &route::Subscriber,
         sinks: &Sinks<'_>,
     ) -> Result<Vec<Arc<Destination>>, Fault> {
+        if subscriber.fires.is_empty() {
+            let fault = Fault::new(FaultKind::Unsupported, "wire a subscriber", "its condition joins several events");
+            return Err(fault.with_context("subscriber", subscriber.id.as_str()));
+        }
         let policy = &subscriber.policy;
         let dead_letters = match &subscriber.dead_letter {
             DeadLetter::Targets(targets) => targets.iter().map(|target| sinks(target, policy)).collect(),
@@ -87,7 +107,10 @@ impl Wiring<'_> {
             let (dead_letters, policy) = (dead_letters.clone(), policy.clone());
             let destination = Destination::new(&subscriber.id, part, sink, dead_letters, policy, self.metrics);
             let destination = Arc::new(destination);
-            self.destinations.insert(destination.key.clone(), Arc::clone(&destination));
+            if self.destinations.insert(destination.key.clone(), Arc::clone(&destination)).is_some() {
+                return Err(Fault::new(FaultKind::Conflict, "wire a subscriber", "another has the same name")
+                    .with_context("subscriber", subscriber.id.as_str()));
+            }
             destinations.push(destination);
         }
         Ok(destinations)
@@ -97,23 +120,23 @@ impl Wiring<'_> {
         let topic = Topic::new(&input.topic)
             .map_err(|error| Fault::new(FaultKind::Rejected, "read a topic", error.to_string()))?;
         let metrics = self.metrics;
-        let lane = self.lanes.entry(input.topic.clone()).or_insert_with(|| Lane {
+        let lane = self.lanes.entry(input.topic.clone()).or_insert_with(|| Draft {
             topic,
             inputs: Vec::new(),
             destinations: Vec::new(),
             metrics: metrics.topic(),
         });
-        let mut fires = Vec::with_capacity(fired.len());
+        let mut places = Vec::with_capacity(fired.len());
         for destination in fired {
             let place = self.places.entry((input.topic.clone(), destination.key.clone())).or_insert_with(|| {
                 lane.destinations.push(Arc::clone(destination));
                 u32::try_from(lane.destinations.len() - 1).unwrap_or(u32::MAX)
             });
-            fires.push(*place);
+            places.push(*place);
         }
         let metrics = metrics.input(trigger, &input.name, &lane.metrics);
-        let (trigger, judge) = (Arc::clone(trigger), judge(input.filter));
-        lane.inputs.push(Input { trigger, name: input.name, judge, fires, metrics });
+        let (trigger, name) = (Arc::clone(trigger), input.name);
+        lane.inputs.push((Input { trigger, name, fires: places, metrics }, input.filter));
         Ok(())
     }
 }
@@ -125,11 +148,4 @@ fn part(position: usize, target: &Target) -> &'static str {
         Target::Topic(_) if position > 0 => "topic",
         Target::Topic(_) | Target::Http(_) | Target::Log | Target::Component { .. } | Target::Object { .. } => "sink",
     }
-}
-
-fn judge(filter: crate::router::filter::Filter) -> Judge {
-    Box::new(move |_event| {
-        let _ = &filter;
-        Judgement::Yes
-    })
 }

@@ -167,11 +167,10 @@ impl<'a> Job<'a> {
 
     /// To all destinations at once; the first fault, if any.
     async fn deliver(self, lane: &Lane, hits: &Hits, event: &Event, history: History) -> Result<(), Fault> {
-        let to = |hit: u32| &*lane.destinations[hit as usize];
         if let [hit] = hits[..] {
-            return self.delivery.deliver(to(hit), event, history).await;
+            return self.delivery.deliver(lane.destination(hit), event, history).await;
         }
-        let all = hits.iter().map(|hit| self.delivery.deliver(to(*hit), event, history.clone()));
+        let all = hits.iter().map(|hit| self.delivery.deliver(lane.destination(*hit), event, history.clone()));
         join_all(all).await.into_iter().collect()
     }
 

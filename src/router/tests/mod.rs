@@ -8,6 +8,9 @@ pub use sink::{Answer, TestSink};
 
 use crate::event::{Data, Draft, Event};
 use crate::flow::Topic;
+use crate::router::condition::Condition;
+use crate::router::filter::Filter;
+use crate::router::route::{DeadLetter, Input, Policy, Subscriber, Target, Trigger};
 
 pub fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
@@ -25,4 +28,30 @@ pub fn event(id: &str) -> Event {
 /// The text of an attribute.
 pub fn text(event: &Event, name: &str) -> String {
     event.attribute(name).map(|value| value.text().into_owned()).unwrap_or_default()
+}
+
+pub fn input(name: &str, topic: &str) -> Input {
+    Input { name: name.to_owned(), topic: topic.to_owned(), filter: Filter::pass() }
+}
+
+/// A Trigger in the namespace `ns`; a subscriber is its name, the inputs that fire it, its targets
+/// and its policy.
+pub fn trigger(name: &str, inputs: Vec<Input>, subscribers: Vec<(&str, &[usize], Vec<Target>, Policy)>) -> Trigger {
+    let any = Condition::any(inputs.len());
+    let subscriber = |(subscriber, fires, targets, policy): (&str, &[usize], _, _)| Subscriber {
+        id: format!("ns/{name}/{subscriber}"),
+        name: subscriber.to_owned(),
+        condition: any.clone(),
+        fires: fires.to_vec(),
+        targets,
+        dead_letter: DeadLetter::Generated,
+        policy,
+    };
+    Trigger {
+        namespace: "ns".to_owned(),
+        name: name.to_owned(),
+        bus: "default".to_owned(),
+        inputs,
+        subscribers: subscribers.into_iter().map(subscriber).collect(),
+    }
 }

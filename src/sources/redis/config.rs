@@ -116,13 +116,11 @@ fn topology(raw: &RedisEvent, path: &FieldPath, problems: &mut Problems) -> Topo
     if cluster == Some(true) {
         problems.push(&path.field("failover"), "excludes redisType: cluster");
     }
-    match master {
-        Some(name) => Topology::Sentinel(name.to_owned()),
-        None => {
-            problems.push(&path.field("failover"), "needs \"sentinelMasterName\"");
-            Topology::default()
-        }
-    }
+    let Some(master) = master else {
+        problems.push(&path.field("failover"), "needs \"sentinelMasterName\"");
+        return Topology::default();
+    };
+    Topology::Sentinel(master.to_owned())
 }
 
 /// Released samples write an empty password for "none".

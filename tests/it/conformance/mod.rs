@@ -3,6 +3,8 @@
 //! A case is a function over a [`Backend`]; [`suite!`] turns all of them into tests of one kind.
 //! A case that needs what the bus cannot do, by its `Capability`, says SKIPPED and ends.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "these are tests")]
+
 mod crash;
 mod delayed;
 mod embedded;
@@ -118,7 +120,9 @@ pub fn ids(received: &[Received]) -> Vec<String> {
 }
 
 pub fn ack_all(received: Vec<Received>) {
-    received.into_iter().for_each(|received| received.receipt.ack());
+    for received in received {
+        received.receipt.ack();
+    }
 }
 
 /// Says why a case does not apply to this kind.

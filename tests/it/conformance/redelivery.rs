@@ -58,7 +58,9 @@ pub async fn a_refused_event_returns_after_its_pause_with_its_attempt(backend: &
         assert_eq!((ids(&received), received[0].attempt), (vec!["1".to_owned()], attempt));
         let fault = Fault::new(FaultKind::Throttled, "deliver", "busy").with_retry(Retry::After(PAUSE));
         let elapsed = task::stopwatch();
-        received.into_iter().for_each(|received| received.receipt.nack(fault.clone()));
+        for received in received {
+            received.receipt.nack(fault.clone());
+        }
         // Others are not held up by the one that waits.
         let other = format!("other-{attempt}");
         publish(&*bus, &topic, [other.clone()]).await;
@@ -70,7 +72,9 @@ pub async fn a_refused_event_returns_after_its_pause_with_its_attempt(backend: &
         assert_eq!(again[0].attempt, attempt + 1);
         // Refused without a pause, it is back at once for the next turn.
         let fault = fault.with_retry(Retry::After(Duration::ZERO));
-        again.into_iter().for_each(|received| received.receipt.nack(fault.clone()));
+        for received in again {
+            received.receipt.nack(fault.clone());
+        }
     }
 }
 

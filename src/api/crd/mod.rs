@@ -80,3 +80,6 @@ fn whole(limit: &Json) -> Option<i64> {
     let float = limit.as_f64()?;
     (float.fract() == 0.0 && float.abs() <= 9e15).then_some(float as i64)
 }
+
+#[cfg(test)]
+mod tests;

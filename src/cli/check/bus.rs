@@ -1,0 +1,143 @@
+//! Judges buses, and tells which one an object means.
+
+use std::collections::BTreeMap;
+
+use super::one;
+use crate::api::client;
+use crate::api::event_bus::{AllowedNamespaces, BusSpec, NatsBlock};
+use crate::api::{FieldPath, Problems, Secrets};
+use crate::buses::{embedded, jetstream, kafka, redis};
+use crate::cli::documents::Documents;
+use crate::cli::report::Report;
+use crate::router::route::{BusDefaults, DEFAULT_BUS};
+
+/// The back ends, in the order of the documentation.
+const BACK_ENDS: [&str; 7] = ["nats", "natsStreaming", "jetstream", "kafka", "redis", "embedded", "component"];
+
+/// All buses of a set of documents.
+pub(super) struct Buses {
+    /// By namespace (empty for a cluster's bus) and name.
+    known: BTreeMap<(String, String), BusDefaults>,
+}
+
+impl Buses {
+    /// Judges every bus.
+    pub(super) fn judge(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) -> Self {
+        let mut known = BTreeMap::new();
+        let path = FieldPath::root().field("spec");
+        for bus in &documents.buses {
+            let defaults = one(report, &bus.origin, |problems| {
+                judge(&bus.spec.bus, &path, secrets, problems);
+                BusDefaults::parse(&bus.name, &bus.namespace, &bus.spec.bus, &path, problems)
+            });
+            known.insert((bus.namespace.clone(), bus.name.clone()), defaults);
+        }
+        for bus in &documents.cluster_buses {
+            let defaults = one(report, &bus.origin, |problems| {
+                judge(&bus.spec.bus, &path, secrets, problems);
+                if let Some(allowed) = &bus.spec.allowed_namespaces {
+                    judge_namespaces(allowed, &path.field("allowedNamespaces"), problems);
+                }
+                BusDefaults::parse(&bus.name, "", &bus.spec.bus, &path, problems)
+            });
+            known.insert((String::new(), bus.name.clone()), defaults);
+        }
+        Self { known }
+    }
+
+    /// The bus that `name`, in an object of `namespace`, means: the namespace's own first, then the
+    /// cluster's. One that is not among the documents has no settings that are known.
+    pub(super) fn find(&self, namespace: &str, name: Option<&str>) -> BusDefaults {
+        let name = name.unwrap_or(DEFAULT_BUS);
+        let find = |namespace: &str| self.known.get(&(namespace.to_owned(), name.to_owned()));
+        find(namespace).or_else(|| find("")).cloned().unwrap_or_else(|| BusDefaults::named(name))
+    }
+
+    /// Warns of a bus that is not among the documents when others are: it may live elsewhere.
+    pub(super) fn expect(&self, namespace: &str, name: Option<&str>, path: &FieldPath, problems: &mut Problems) {
+        let reachable = self.known.keys().filter(|(scope, _)| scope.is_empty() || scope == namespace);
+        let reachable: Vec<&str> = reachable.map(|(_, name)| name.as_str()).collect();
+        let wanted = name.unwrap_or(DEFAULT_BUS);
+        if !self.known.is_empty() && !reachable.contains(&wanted) {
+            let known = if reachable.is_empty() { "none".to_owned() } else { reachable.join(", ") };
+            let message =
+                format!("no EventBus {wanted:?} for namespace {namespace} among the documents (there: {known})");
+            problems.warn(path, message);
+        }
+    }
+}
+
+fn judge(spec: &BusSpec, path: &FieldPath, secrets: &dyn Secrets, problems: &mut Problems) {
+    let set = back_ends(spec);
+    match set.as_slice() {
+        [] => {
+            let help = format!("one of {}; one without settings is written \"embedded: {{}}\"", BACK_ENDS.join(", "));
+            problems.push_help(path, "needs exactly one back end", help);
+        }
+        [_] => {}
+        [first, others @ ..] => {
+            for other in others {
+                problems.push(&path.field(other), format!("excludes {first:?}: exactly one back end is needed"));
+            }
+        }
+    }
+    if let Some(nats) = &spec.nats {
+        judge_nats(nats, &path.field("nats"), problems);
+    }
+    if let Some(streaming) = &spec.nats_streaming {
+        jetstream::config::Config::parse_streaming(streaming, &path.field("natsStreaming"), problems);
+    }
+    if let Some(raw) = &spec.jetstream {
+        jetstream::config::Config::parse(raw, &path.field("jetstream"), secrets, problems);
+    }
+    if let Some(raw) = &spec.kafka {
+        kafka::config::Config::parse(raw, &path.field("kafka"), secrets, problems);
+    }
+    if let Some(raw) = &spec.redis {
+        redis::config::Config::parse(raw, &path.field("redis"), secrets, problems);
+    }
+    if let Some(component) = &spec.component
+        && !component.kind.starts_with("pubsub.")
+    {
+        let message = format!("{:?} is no pub/sub component", component.kind);
+        problems.push_help(&path.field("component").field("type"), message, "such as \"pubsub.rabbitmq\"");
+    }
+    // What is kept, and for how long, is one thing for all back ends.
+    embedded::config::Config::parse(spec, path, problems);
+    for name in set.into_iter().filter(|name| *name != "embedded") {
+        problems.unsupported(&path.field(name), &format!("the {name} bus"));
+    }
+}
+
+fn back_ends(spec: &BusSpec) -> Vec<&'static str> {
+    let set = [
+        spec.nats.is_some(),
+        spec.nats_streaming.is_some(),
+        spec.jetstream.is_some(),
+        spec.kafka.is_some(),
+        spec.redis.is_some(),
+        spec.embedded.is_some(),
+        spec.component.is_some(),
+    ];
+    BACK_ENDS.into_iter().zip(set).filter(|(_, set)| *set).map(|(name, _)| name).collect()
+}
+
+fn judge_nats(nats: &NatsBlock, path: &FieldPath, problems: &mut Problems) {
+    match &nats.native {
+        Some(native) => {
+            jetstream::config::Config::parse_native(native, &path.field("native"), problems);
+        }
+        None => problems.push(&path.field("native"), "required (an object) and missing"),
+    }
+}
+
+fn judge_namespaces(allowed: &AllowedNamespaces, path: &FieldPath, problems: &mut Problems) {
+    let known = [("All", false), ("Same", false), ("Selector", true)];
+    let from = allowed.from.as_deref().unwrap_or("All");
+    let by_selector = client::word(from, &known, &path.field("from"), problems);
+    match (by_selector, &allowed.selector) {
+        (Some(true), None) => problems.push(&path.field("selector"), "required with from: Selector, and missing"),
+        (Some(false), Some(_)) => problems.warn(&path.field("selector"), "has no effect without from: Selector"),
+        _ => {}
+    }
+}

@@ -1,0 +1,56 @@
+//! `penstock check`: everything that is wrong with documents, before anything runs.
+//!
+//! [`judge`] asks each room that will read a part of a document; what concerns several documents
+//! (names that are missing, topics that meet) is judged here.
+
+mod bus;
+mod collision;
+mod output;
+mod source;
+mod trigger;
+mod webhooks;
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+pub use output::Format;
+
+use super::documents::{self, Documents, Origin};
+use super::report::Report;
+use crate::api::{Problems, Secrets, secret::Unresolved};
+use bus::Buses;
+
+/// Reads `paths`, judges them, and prints what was found to `out`; whether it is right. Where there
+/// is nothing to check, it is not.
+///
+/// # Errors
+/// When `out` cannot be written to.
+pub fn run(paths: &[PathBuf], format: Format, stdin: &mut dyn Read, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let (documents, mut report) = documents::load(paths, stdin);
+    judge(&documents, &Unresolved, &mut report);
+    output::write(&documents, &report, format, out)?;
+    // A pipeline that checks nothing by mistake must not pass.
+    Ok(!report.has_errors() && !documents.is_empty())
+}
+
+/// Judges every document by itself and among the others.
+pub fn judge(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) {
+    let buses = Buses::judge(documents, secrets, report);
+    for document in &documents.sources {
+        one(report, &document.origin, |problems| source::judge(document, &buses, secrets, problems));
+    }
+    for document in &documents.triggers {
+        one(report, &document.origin, |problems| trigger::judge(document, documents, &buses, problems));
+    }
+    collision::judge(documents, &buses, report);
+}
+
+fn one<T>(report: &mut Report, origin: &Origin, judge: impl FnOnce(&mut Problems) -> T) -> T {
+    let mut problems = Problems::new();
+    let result = judge(&mut problems);
+    report.add(origin, problems);
+    result
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+use std::io::{Cursor, empty};
+
+use super::*;
+
+/// The line that begins every object.
+const API: &str = "apiVersion: events.openfunction.io/v1alpha1\n";
+
+/// What is printed for `text`, without the name of standard input; whether it is right.
+fn printed(text: &str) -> (bool, Vec<String>) {
+    let mut out = Vec::new();
+    let mut stdin = Cursor::new(text.as_bytes().to_vec());
+    let right = run(&["-".into()], Format::Text, &mut stdin, &mut out).unwrap();
+    let lines = String::from_utf8(out).unwrap();
+    (right, lines.lines().map(|line| line.replace("standard input:", "")).collect())
+}
+
+/// The findings in an object of `kind` with this spec, in the second line and below.
+fn check(kind: &str, spec: &str, expected: &[&str]) {
+    let indented = spec.replace('\n', "\n  ");
+    let text = format!("{API}kind: {kind}\nmetadata: {{name: x}}\nspec:\n  {indented}\n");
+    let (right, mut lines) = printed(&text);
+    lines.pop();
+    let label = if kind == "ClusterEventBus" { format!("{kind} x: ") } else { format!("{kind} default/x: ") };
+    let lines: Vec<String> = lines.iter().map(|line| line.replacen(&label, "", 1)).collect();
+    assert_eq!(lines, expected, "{text}");
+    assert_eq!(right, expected.iter().all(|line| line.contains(": warning: ")), "{text}");
+}
+
+fn print_paths(paths: &[&str], format: Format) -> (bool, String) {
+    let mut out = Vec::new();
+    let paths: Vec<PathBuf> =
+        paths.iter().map(|path| format!("{}/{path}", env!("CARGO_MANIFEST_DIR")).into()).collect();
+    let right = run(&paths, format, &mut empty(), &mut out).unwrap();
+    (right, String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn the_documents_of_the_proposal_are_right_as_they_are() {
+    let (right, text) = print_paths(&["examples/proposal"], Format::Text);
+    assert!(right, "{text}");
+    assert!(
+        text.ends_with("3 objects are right: 1 EventSource, 1 EventBus, 1 Trigger (5 warnings in 3 files)\n"),
+        "{text}"
+    );
+    let (right, text) = print_paths(&["examples/quickstart"], Format::Text);
+    assert!(right, "{text}");
+}
+
+#[test]
+fn the_shapes_of_openfunction_are_right() {
+    let (right, lines) = printed(include_str!("openfunction.yaml"));
+    assert!(right && lines.iter().all(|line| line.contains("warning")), "{lines:#?}");
+}
+
+#[test]
+fn several_errors_in_one_file_are_sorted_by_place() {
+    let (right, lines) = printed(include_str!("wrong.yaml"));
+    assert!(!right);
+    let expected: Vec<&str> = include_str!("wrong.txt").lines().collect();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn event_sources_are_judged() {
+    let kinds = "http, cron, kafka, mqtt, nats, redis, rabbitmq, s3, kubernetes";
+    check(
+        "EventSource",
+        "eventBus: default",
+        &[&format!("4:1: spec: needs at least one event (under one of {kinds})")],
+    );
+    check(
+        "EventSource",
+        "workload: function\nhttp: {a: {}}\nbuild: {}",
+        &["5:3: warning: spec.workload: counts in a cluster only"],
+    );
+    check(
+        "EventSource",
+        "workload: job\nhttp: {a: {}}\nlogLevel: \"3\"",
+        &["5:3: spec.workload: unknown value \"job\" (known: deployment, function)"],
+    );
+    check(
+        "EventSource",
+        "http: {a: {attributes: {id: x}}}",
+        &["5:14: spec.http.a.attributes: attribute id: every event needs its own"],
+    );
+    check(
+        "EventSource",
+        "cron: {a: {schedule: \"@every 5s\"}}\nhttp: {a: {}}",
+        &["5:10: spec.cron.a: \"a\" is an event of http already: both would share a topic"],
+    );
+    check(
+        "EventSource",
+        "http: {a: }",
+        &["5:10: spec.http.a: expected an object, found nothing (an object without settings is {})"],
+    );
+    check(
+        "EventSource",
+        "nats: {a: {url: \"nats://n\", subject: s}}\ns3: {b: {mode: listen}}",
+        &[
+            "5:3: warning: spec.nats: the nats source is not supported by this version yet",
+            "6:3: warning: spec.s3: the s3 source is not supported by this version yet",
+        ],
+    );
+}
+
+#[test]
+fn webhooks_of_one_port_agree() {
+    let tls = "{cert: {file: c}, key: {file: k}}";
+    check("EventSource", "http: {a: {path: /x}, b: {path: /x, port: 9000}, c: {}}", &[]);
+    check(
+        "EventSource",
+        "http: {a: {path: /x}, b: {path: /x}}",
+        &["5:29: spec.http.b.path: \"a\" has the path /x of port 8080 already"],
+    );
+    check(
+        "EventSource",
+        &format!("http: {{a: {{}}, b: {{tls: {tls}}}, c: {{port: 9000, tls: {tls}}}}}"),
+        &["5:21: spec.http.b.tls: port 8080 has one TLS setting, and that of \"a\" is another"],
+    );
+}
+
+#[test]
+fn sinks_are_judged() {
+    let check =
+        |sink: &str, expected: &[&str]| check("EventSource", &format!("http: {{a: {{}}}}\nsink: {sink}"), expected);
+    check("{uri: \"http://host/path\"}", &[]);
+    check("{uri: \"log:\"}", &[]);
+    check("{}", &["6:3: spec.sink: needs \"ref\" or \"uri\""]);
+    check(
+        "{uri: /path}",
+        &[
+            "6:10: spec.sink.uri: a path alone is no address (write \"ref\" beside it, or begin with http:// or https://)",
+        ],
+    );
+    check("{uri: \"ftp://host\"}", &["6:10: spec.sink.uri: unknown scheme \"ftp\" (known: http, https, log)"]);
+    check(
+        "{uri: \"http://me:pw@host\"}",
+        &["6:10: spec.sink.uri: must not hold a user or password: addresses are shown in logs and status"],
+    );
+    check("{ref: {apiVersion: v1, kind: Service}}", &["6:10: spec.sink.ref.name: required (text) and missing"]);
+}
+
+#[test]
+fn buses_have_exactly_one_back_end() {
+    let known = "nats, natsStreaming, jetstream, kafka, redis, embedded, component";
+    let none = format!(
+        "4:1: spec: needs exactly one back end (one of {known}; one without settings is written \"embedded: {{}}\")"
+    );
+    check("EventBus", "embedded: {}", &[]);
+    check("EventBus", "topic: a", &[&none]);
+    check("EventBus", "embedded:", &[&none]);
+    check(
+        "EventBus",
+        "embedded: {}\nredis: {address: \"r:1\"}",
+        &[
+            "5:3: spec.embedded: excludes \"redis\": exactly one back end is needed",
+            "6:3: warning: spec.redis: the redis bus is not supported by this version yet",
+        ],
+    );
+    check(
+        "EventBus",
+        "nats: {}",
+        &[
+            "5:3: spec.nats.native: required (an object) and missing",
+            "5:3: warning: spec.nats: the nats bus is not supported by this version yet",
+        ],
+    );
+    check(
+        "EventBus",
+        "component: {type: bindings.kafka}",
+        &[
+            "5:3: warning: spec.component: the component bus is not supported by this version yet",
+            "5:15: spec.component.type: \"bindings.kafka\" is no pub/sub component (such as \"pubsub.rabbitmq\")",
+        ],
+    );
+    check(
+        "EventBus",
+        "embedded: {}\nretention: {age: 1y, size: 10GB}",
+        &[
+            "6:15: spec.retention.age: \"1y\" is not a duration: write it like \"10s\", \"1h30m\" or \"PT10S\"",
+            "6:24: spec.retention.size: \"10GB\" is not a size: write it like \"64Ki\", \"10Gi\" or \"1048576\"",
+        ],
+    );
+    check(
+        "ClusterEventBus",
+        "embedded: {}\nallowedNamespaces: {from: Some}",
+        &[
+            "6:23: spec.allowedNamespaces.from: unknown value \"Some\" (did you mean \"Same\"? known: All, Same, Selector)",
+        ],
+    );
+    check(
+        "ClusterEventBus",
+        "embedded: {}\nallowedNamespaces: {from: Selector}",
+        &["6:3: spec.allowedNamespaces.selector: required with from: Selector, and missing"],
+    );
+}
+
+/// Documents of one set, each `kind name spec`.
+fn set(objects: &[(&str, &str, &str)]) -> Vec<String> {
+    let object = |(kind, name, spec): &(&str, &str, &str)| {
+        format!("{API}kind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n")
+    };
+    let mut lines = printed(&objects.iter().map(object).collect::<Vec<_>>().join("---\n")).1;
+    lines.pop();
+    lines
+}
+
+#[test]
+fn what_a_document_names_is_looked_for_among_the_others() {
+    let trigger = "{eventBus: bus, inputs: {a: {eventSource: shop, event: orders}, b: {eventSource: shp, event: x}}, subscribers: [{condition: a, topic: t}]}";
+    let source = "{eventBus: bus, http: {order: {}}}";
+    assert_eq!(set(&[("Trigger", "t", trigger)]), Vec::<String>::new(), "alone, nothing is expected to be there");
+    assert_eq!(
+        set(&[("Trigger", "t", trigger), ("EventSource", "shop", source), ("EventBus", "default", "{embedded: {}}")]),
+        [
+            "4:8: warning: Trigger default/t: spec.eventBus: no EventBus \"bus\" for namespace default among the documents (there: default)",
+            "4:55: warning: Trigger default/t: spec.inputs.a.event: no event \"orders\" of EventSource default/shop among the documents (did you mean \"order\"?)",
+            "4:75: warning: Trigger default/t: spec.inputs.b.eventSource: no EventSource default/shp among the documents (did you mean \"shop\"?)",
+            "9:8: warning: EventSource default/shop: spec.eventBus: no EventBus \"bus\" for namespace default among the documents (there: default)",
+        ]
+    );
+}
+
+#[test]
+fn topics_that_meet_are_refused() {
+    let one = ("EventSource", "a-b", "{http: {c: {}}}");
+    let other = ("EventSource", "a", "{http: {b-c: {}}}");
+    let meet = set(&[one, other]);
+    assert_eq!(meet.len(), 1, "{meet:?}");
+    assert!(meet[0].contains("would share the topic \"default-a-b-c\""), "{meet:?}");
+    let elsewhere = ("EventSource", "a", "{eventBus: other, http: {b-c: {}}}");
+    assert_eq!(set(&[one, elsewhere]), Vec::<String>::new());
+}
+
+#[test]
+fn nothing_to_check_is_not_right() {
+    let (right, lines) = printed("# nothing\n");
+    assert!(!right);
+    assert_eq!(lines, ["there is no object of events.openfunction.io: nothing wrong in 1 file"]);
+    let (right, lines) = printed("apiVersion: v1\nkind: Service\nmetadata: {name: a}\n");
+    assert!(!right);
+    assert_eq!(lines.len(), 2);
+    let (right, text) = print_paths(&["no/such/file.yaml"], Format::Text);
+    assert!(!right);
+    assert!(text.ends_with("1 error in no file\n"), "{text}");
+}
+
+#[test]
+fn programs_read_json() {
+    let mut stdin =
+        Cursor::new(format!("{API}kind: EventBus\nmetadata: {{name: x}}\nspec: {{topic: 5}}\n").into_bytes());
+    let mut out = Vec::new();
+    assert!(!run(&["-".into()], Format::Json, &mut stdin, &mut out).unwrap());
+    let result: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!((&result["ok"], &result["errors"], &result["objects"]), (&false.into(), &2.into(), &1.into()));
+    assert_eq!(
+        result["findings"][1],
+        serde_json::json!({
+            "severity": "error", "file": "standard input", "line": 4, "column": 8, "object": "EventBus default/x",
+            "path": "spec.topic", "message": "expected text, found a number", "help": "quote it: \"5\"",
+        })
+    );
+}
+
+#[test]
+fn colours_are_for_terminals() {
+    let text = print_paths(&["examples/proposal/eventbus.yaml"], Format::Coloured).1;
+    assert!(text.contains("\u{1b}[33mwarning\u{1b}[0m: "), "{text}");
+    assert!(!print_paths(&["examples/proposal/eventbus.yaml"], Format::Text).1.contains('\u{1b}'));
+}
+
+/// Right documents with lines taken out, doubled, cut or moved to another indent: judged, never a panic.
+#[test]
+fn damaged_documents_never_panic() {
+    let text = format!("{}---\n{}", include_str!("openfunction.yaml"), include_str!("wrong.yaml"));
+    let lines: Vec<&str> = text.lines().collect();
+    let mut random = fastrand::Rng::with_seed(3);
+    for _ in 0..400 {
+        let mut damaged: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        for _ in 0..random.usize(1..6) {
+            let at = random.usize(0..damaged.len());
+            match random.u8(0..5) {
+                0 => drop(damaged.remove(at)),
+                1 => damaged.insert(at, damaged[at].clone()),
+                2 => damaged[at] = format!("  {}", damaged[at]),
+                3 => damaged[at] = damaged[at].replace(':', ": 5 #"),
+                _ => {
+                    let length = random.usize(0..=damaged[at].len());
+                    damaged[at].truncate(length);
+                }
+            }
+        }
+        printed(&damaged.join("\n"));
+    }
+}
