@@ -85,10 +85,10 @@ impl Run {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
+        let log = Log::default();
         let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        tokio::spawn(copy(BufReader::new(out), log.clone()));
-        tokio::spawn(copy(BufReader::new(err), log.clone()));
+        tokio::spawn(copy(BufReader::new(out), log.0.clone()));
+        tokio::spawn(copy(BufReader::new(err), log.0.clone()));
         Penstock { child: Mutex::new(child), log, admin: self.admin }
     }
 }
@@ -106,14 +106,27 @@ async fn copy(from: impl tokio::io::AsyncBufRead + Unpin, log: Arc<Mutex<String>
 #[derive(Debug)]
 pub struct Penstock {
     child: Mutex<Child>,
-    log: Arc<Mutex<String>>,
+    log: Log,
     admin: u16,
+}
+
+/// Everything a process printed. A test that fails while it runs shows it.
+#[derive(Debug, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Drop for Log {
+    #[expect(clippy::print_stderr, reason = "the output of a failing test")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the process printed:\n{}", self.0.lock().unwrap());
+        }
+    }
 }
 
 impl Penstock {
     /// Everything it printed so far.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        self.log.0.lock().unwrap().clone()
     }
 
     /// The address of a path on its admin port.
@@ -143,7 +156,7 @@ impl Penstock {
 
     /// Waits until the process has ended by itself; its exit code and everything it printed.
     pub async fn log_when_ended(self) -> (Option<i32>, String) {
-        let log = self.log.clone();
+        let log = self.log.0.clone();
         let code = self.ended().await;
         let log = log.lock().unwrap().clone();
         (code, log)
