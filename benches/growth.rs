@@ -160,6 +160,10 @@ impl Bus for Memory {
         Ok(0)
     }
 
+    fn ailment(&self) -> Option<Fault> {
+        None
+    }
+
     async fn close(&self) -> Result<(), Fault> {
         Ok(())
     }
