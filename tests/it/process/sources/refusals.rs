@@ -2,8 +2,8 @@
 
 use http::Method;
 
-use super::Flow;
-use crate::support::exchange;
+use super::{Flow, source};
+use crate::support::{Run, exchange, free_port};
 
 /// The fence that is posted after what must not arrive.
 const FENCE: &str = "fence";
@@ -113,4 +113,17 @@ async fn paths_and_methods_that_are_not_served_are_refused_and_options_shakes_ha
 
     fence(&flow, "/orders?the=query&does=not#count").await;
     flow.delivers_only(&[FENCE]).await;
+}
+
+#[tokio::test]
+async fn two_events_on_one_path_are_refused_by_name() {
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+    let yaml =
+        source("http") + &format!("    one: {{port: {port}, path: /in}}\n    two: {{port: {port}, path: /in}}\n");
+    std::fs::write(folder.path().join("flow.yaml"), yaml).unwrap();
+    let (code, log) = Run::new(folder.path()).spawn().log_when_ended().await;
+    assert!(code.is_some_and(|code| code != 0), "{log}");
+    for words in ["share the path /in", "/default/clients/one", "/default/clients/two"] {
+        assert!(log.contains(words), "{log}");
+    }
 }
