@@ -60,13 +60,13 @@ fn many(name: &str, sizes: &[usize], rounds: usize, quick: bool, raw: impl Fn(us
     for size in sizes {
         let matcher = Matcher::build((0..*size).map(|n| (n, filter(&raw(n)))).collect());
         let event = event(0);
-        let matched = |event: &Event| {
+        let accepted = |event: &Event| {
             let mut count = 0;
             matcher.matches(event, |_| count += 1, |_, _| {});
             count
         };
-        assert_eq!(matched(&event), 1, "{name}");
-        let time = best(rounds, quick, || matched(black_box(&event)) == 1);
+        assert_eq!(accepted(&event), 1, "{name}");
+        let time = best(rounds, quick, || accepted(black_box(&event)) == 1);
         let first = *one.get_or_insert(time);
         println!("{size:>6} inputs, {name:<34} {time:>8.0} ns/event  x{:.2}", time / first);
     }

@@ -118,14 +118,14 @@ fn row(module: &str) -> (&'static str, &'static [&'static str]) {
 
 /// The module paths after `crate::` in a line, with slashes.
 fn imported(line: &str) -> impl Iterator<Item = String> {
-    line.match_indices("crate::").filter(|(at, _)| *at == 0 || !line.as_bytes()[at - 1].is_ascii_alphanumeric()).map(
-        |(at, found)| {
-            let rest = &line[at + found.len()..];
-            let path = rest.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).next().unwrap_or("");
-            let names = path.split("::").take_while(|name| name.chars().next().is_some_and(char::is_lowercase));
-            names.collect::<Vec<_>>().join("/")
-        },
-    )
+    // `pub(in crate::room)` narrows who may look in; it imports nothing.
+    let names = |at: usize| !line[..at].ends_with(|c: char| c.is_ascii_alphanumeric()) && !line[..at].ends_with("(in ");
+    line.match_indices("crate::").filter(move |(at, _)| names(*at)).map(|(at, found)| {
+        let rest = &line[at + found.len()..];
+        let path = rest.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).next().unwrap_or("");
+        let names = path.split("::").take_while(|name| name.chars().next().is_some_and(char::is_lowercase));
+        names.collect::<Vec<_>>().join("/")
+    })
 }
 
 #[test]

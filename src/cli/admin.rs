@@ -20,9 +20,9 @@ use crate::listen::{self, Answer, Handler};
 use crate::task::Clock;
 use crate::telemetry::{self, Metrics};
 
-/// Longer than any sane delivery timeout, and shorter than a night: after this without progress
-/// something is stuck.
-const STALLED_AFTER: Duration = Duration::from_secs(300);
+/// Twice the longest pause between attempts and longer than any sane timeout, and shorter than a
+/// night: after this without progress something is stuck.
+const STALLED_AFTER: Duration = Duration::from_secs(600);
 
 /// What the admin port knows of the process.
 pub struct Admin {
@@ -48,7 +48,7 @@ impl Admin {
         }
         let now = self.clock.now().as_duration().as_secs_f64();
         if self.metrics.is_stalled(now, STALLED_AFTER) {
-            return listen::text(StatusCode::SERVICE_UNAVAILABLE, "events wait and nothing has moved for 5 minutes");
+            return listen::text(StatusCode::SERVICE_UNAVAILABLE, "events wait and nothing has moved for 10 minutes");
         }
         listen::text(StatusCode::OK, "ok")
     }

@@ -17,7 +17,7 @@ mod secrets;
 mod signals;
 mod terminal;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -45,6 +45,9 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Options),
+    Check(check::Options),
+    /// Prints the custom resource definitions, for `kubectl apply -f -`
+    Crd,
     Display(display::Options),
     /// Prints the version
     Version,
@@ -77,12 +80,23 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
     arguments.logs.init()?;
     match arguments.command {
         Command::Run(options) => run::run(&options),
+        Command::Check(options) => check(&options),
+        Command::Crd => {
+            crd::run(&mut std::io::stdout().lock())?;
+            Ok(Outcome::Done)
+        }
         Command::Display(options) => block_on(display::run(options)).map(|()| Outcome::Done),
         Command::Version => {
             writeln!(std::io::stdout(), "penstock {}", env!("CARGO_PKG_VERSION"))?;
             Ok(Outcome::Done)
         }
     }
+}
+
+fn check(options: &check::Options) -> anyhow::Result<Outcome> {
+    let format = options.format(std::io::stdout().is_terminal());
+    let right = check::run(&options.paths, format, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())?;
+    Ok(if right { Outcome::Done } else { Outcome::Refused })
 }
 
 /// Runs a command that waits for things.

@@ -170,12 +170,15 @@ impl Finding {
         for part in [&self.object, &self.path].into_iter().filter(|part| !part.is_empty()) {
             write!(out, "{part}: ")?;
         }
-        let message = if self.severity == Severity::Error { paint("31", &self.message) } else { self.message.clone() };
+        // A message may go on with a drawing of the place; the help belongs before it.
+        let (message, drawing) = self.message.split_once('\n').unwrap_or((&self.message, ""));
+        let message = if self.severity == Severity::Error { paint("31", message) } else { message.to_owned() };
         write!(out, "{message}")?;
-        match &self.help {
-            Some(help) => writeln!(out, " ({help})"),
-            None => writeln!(out),
+        if let Some(help) = &self.help {
+            write!(out, " ({help})")?;
         }
+        writeln!(out)?;
+        drawing.lines().filter(|line| !line.trim().is_empty()).try_for_each(|line| writeln!(out, "{line}"))
     }
 }
 

@@ -157,11 +157,12 @@ pub fn poison(
         .map_err(|error| unbuildable(&error))
 }
 
-/// A letter of an event that is too large to be kept as it is.
+/// A letter of an event that is not fit to be routed: too large to be kept as it is, or not what
+/// its topic should hold.
 ///
 /// # Errors
 /// Never for an event that was built or read by this process.
-pub fn oversized(event: &Event, fault: &Fault, topic: &Topic, limit: usize) -> Result<Event, Fault> {
+pub fn unfit(event: &Event, fault: &Fault, topic: &Topic, limit: usize) -> Result<Event, Fault> {
     let letter = event
         .draft()
         .with(REASON, Reason::Poison.as_str())

@@ -189,7 +189,7 @@ impl Line {
         let fault = Fault::new(FaultKind::TooLarge, "publish", "the event is larger than the bus takes")
             .with_context("bytes", event.record().len().to_string())
             .with_context("limit", self.max_bytes.to_string());
-        match letter::oversized(event, &fault, &self.settings.topic, self.max_bytes) {
+        match letter::unfit(event, &fault, &self.settings.topic, self.max_bytes) {
             Ok(letter) => letters.push(letter, receipt),
             Err(fault) => receipt.nack(fault),
         }

@@ -62,6 +62,10 @@ impl Bus for TestBus {
         Ok(0)
     }
 
+    fn ailment(&self) -> Option<Fault> {
+        None
+    }
+
     async fn close(&self) -> Result<(), Fault> {
         Ok(())
     }

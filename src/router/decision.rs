@@ -9,6 +9,7 @@ use crate::event::Event;
 use crate::fault::Fault;
 use crate::flow::Topic;
 use crate::flow::letter::Reason;
+use crate::router::filter::Filter;
 
 /// One step of one event.
 #[derive(Clone, Copy, Debug)]
@@ -16,8 +17,8 @@ pub enum Decision<'a> {
     /// Taken from a topic.
     Received { topic: &'a Topic },
     /// An input did not accept it. `trigger` is `namespace/name`; `undecided` when the filter
-    /// could not tell, which counts as no.
-    Filtered { trigger: &'a str, input: &'a str, undecided: bool },
+    /// could not tell, which counts as no. [`Filter::explain`] tells why.
+    Filtered { trigger: &'a str, input: &'a str, filter: &'a Filter, undecided: bool },
     /// No input accepted it: it is done with.
     Unmatched { topic: &'a Topic },
     /// A sink took it; `subscriber` is `namespace/trigger/subscriber`, `attempt` counts from 1.

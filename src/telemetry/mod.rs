@@ -54,9 +54,9 @@ pub struct Metrics {
     backlog: AtomicI64,
     /// What is filtered out is not counted event by event and input by input: it is what was
     /// received less what was accepted, worked out when it is asked for.
+    filtered: Mutex<Vec<handle::Remainder>>,
     /// What the totals are made of.
     tally: totals::Tally,
-    filtered: Mutex<Vec<handle::Remainder>>,
 }
 
 impl Default for Metrics {

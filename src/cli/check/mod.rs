@@ -13,12 +13,41 @@ mod webhooks;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
+use clap::Args;
+
 pub use output::Format;
 
 use super::documents::{self, Documents, Origin};
 use super::report::Report;
 use crate::api::{Problems, Secrets, secret::Unresolved};
 use bus::Buses;
+
+/// Finds every mistake in YAML before anything runs: with file, line, field and what is known instead
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Exit codes: 0 all is right (warnings aside), 2 something is wrong, or there is nothing to check.
+
+Examples:
+  penstock check flow.yaml
+  penstock check sources/ triggers/ --output json
+  kustomize build . | penstock check -"
+)]
+pub struct Options {
+    /// What to check: files, folders, or - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// How the result is printed
+    #[arg(long, short, default_value = "text")]
+    output: Format,
+}
+
+impl Options {
+    /// The format, with colours when text goes to a terminal.
+    pub fn format(&self, terminal: bool) -> Format {
+        if self.output == Format::Text && terminal { Format::Coloured } else { self.output }
+    }
+}
 
 /// Reads `paths`, judges them, and prints what was found to `out`; whether it is right. Where there
 /// is nothing to check, it is not.

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::documents;
 use super::report::Report;
 use super::secrets::Local;
 use super::{Outcome, block_on, terminal};
+use super::{check, documents};
 use plan::Plan;
 
 /// Runs a flow on this machine: EventSources, EventBuses and Triggers from YAML, with an embedded
@@ -72,6 +72,7 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
 fn read(options: &Options) -> anyhow::Result<Option<Plan>> {
     let (documents, mut report) = documents::load(&options.files, &mut std::io::stdin().lock());
     let secrets = Local::new(options.secrets_dir.clone());
+    check::judge(&documents, &secrets, &mut report);
     let plan = plan::plan(&documents, &secrets, &mut report);
     report.refuse_unsupported();
     print(&report)?;

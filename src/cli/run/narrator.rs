@@ -58,7 +58,9 @@ impl Observer for Narrator {
         let (id, ty) = (event.id(), event.ty());
         match decision {
             Decision::Received { .. } => {}
-            Decision::Filtered { trigger, input, .. } => tracing::info!(id, ty, trigger, input, "filtered out"),
+            Decision::Filtered { trigger, input, filter, .. } => {
+                tracing::info!(id, ty, trigger, input, why = filter.explain(event), "filtered out");
+            }
             Decision::Unmatched { topic } => tracing::info!(id, ty, %topic, "no trigger wants it"),
             Decision::Delivered { subscriber, address, code, attempt, took } => {
                 let ms = took.as_millis();

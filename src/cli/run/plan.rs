@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use crate::api::event_bus::BusSpec;
 use crate::api::event_source::{EventCommon, EventSourceSpec};
+use crate::api::problem::alternatives;
+use crate::api::trigger::TriggerSpec;
 use crate::api::{FieldPath, Problems, Secrets};
 use crate::buses::embedded;
 use crate::catalog::{BusConfig, SourceConfig};
@@ -12,11 +14,8 @@ use crate::cli::documents::{Document, Documents, Origin};
 use crate::cli::report::Report;
 use crate::flow::Topic;
 use crate::intake::Overrides;
-use crate::router::route::{BusDefaults, Trigger, dead_letter_topic};
+use crate::router::route::{BusDefaults, DEFAULT_BUS, DeadLetter, Subscriber, Target, Trigger, dead_letter_topic};
 use crate::sources::{cron, http};
-
-/// The bus that everything uses that names none.
-const DEFAULT_BUS: &str = "default";
 
 /// Buses with their Triggers, and what feeds them.
 #[derive(Debug, Default)]
@@ -59,36 +58,26 @@ impl Feed {
     }
 }
 
-/// Puts the documents together. Everything that is wrong goes to the report; the plan is good to
-/// run only when the report has no errors.
+/// Puts together documents that were [judged](crate::cli::check::judge). Only what cannot be run on
+/// one machine is still reported; the plan is good to run when the report has no errors.
 pub fn plan(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) -> Plan {
-    let mut planner = Planner { plan: Plan::default(), names: BTreeMap::new(), secrets };
-    for document in &documents.buses {
-        judge(report, &document.origin, |problems| {
-            planner.bus(&document.namespace, &document.name, &document.spec.bus, problems);
-        });
+    let mut planner = Planner { plan: Plan::default(), names: BTreeMap::new(), secrets, judged: Problems::new() };
+    for Document { namespace, name, spec, .. } in &documents.buses {
+        planner.bus(namespace, name, &spec.bus);
     }
-    for document in &documents.cluster_buses {
-        judge(report, &document.origin, |problems| {
-            planner.bus("", &document.name, &document.spec.bus, problems);
-        });
+    for Document { name, spec, .. } in &documents.cluster_buses {
+        planner.bus("", name, &spec.bus);
     }
     for document in &documents.sources {
-        judge(report, &document.origin, |problems| planner.source(document, problems));
+        tell(report, &document.origin, |problems| planner.source(document, problems));
     }
     for document in &documents.triggers {
-        judge(report, &document.origin, |problems| {
-            let path = FieldPath::root().field("spec").field("eventBus");
-            let bus = planner.find(document.spec.event_bus.as_deref(), &document.namespace, &path, problems);
-            let defaults = &planner.plan.buses[bus].defaults;
-            let trigger = Trigger::parse(&document.namespace, &document.name, &document.spec, defaults, problems);
-            planner.plan.buses[bus].triggers.push(trigger);
-        });
+        tell(report, &document.origin, |problems| planner.trigger(document, problems));
     }
     planner.plan
 }
 
-fn judge(report: &mut Report, origin: &Origin, read: impl FnOnce(&mut Problems)) {
+fn tell(report: &mut Report, origin: &Origin, read: impl FnOnce(&mut Problems)) {
     let mut problems = Problems::new();
     read(&mut problems);
     report.add(origin, problems);
@@ -99,63 +88,86 @@ struct Planner<'a> {
     /// Namespace (empty for a cluster's bus) and name to index.
     names: BTreeMap<(String, String), usize>,
     secrets: &'a dyn Secrets,
+    /// What the parsers say a second time; it was told when the documents were judged.
+    judged: Problems,
 }
 
 impl Planner<'_> {
-    fn bus(&mut self, namespace: &str, name: &str, spec: &BusSpec, problems: &mut Problems) -> usize {
+    fn bus(&mut self, namespace: &str, name: &str, spec: &BusSpec) -> usize {
         let path = FieldPath::root().field("spec");
-        let defaults = BusDefaults::parse(name, namespace, spec, &path, problems);
-        let config = BusConfig::Embedded(embedded::config::Config::parse(spec, &path, problems));
-        let scope =
-            if namespace.is_empty() { PathBuf::from("cluster") } else { PathBuf::from("namespaces").join(namespace) };
-        let full = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
+        let (scope, full) = match namespace {
+            "" => (PathBuf::from("cluster"), name.to_owned()),
+            _ => (PathBuf::from("namespaces").join(namespace), format!("{namespace}/{name}")),
+        };
         let index = self.plan.buses.len();
-        self.plan.buses.push(BusPlan { name: full, folder: scope.join(name), config, triggers: Vec::new(), defaults });
+        self.plan.buses.push(BusPlan {
+            name: full,
+            folder: scope.join(name),
+            config: BusConfig::Embedded(embedded::config::Config::parse(spec, &path, &mut self.judged)),
+            triggers: Vec::new(),
+            defaults: BusDefaults::parse(name, namespace, spec, &path, &mut self.judged),
+        });
         self.names.insert((namespace.to_owned(), name.to_owned()), index);
         index
     }
 
     /// The bus that an object of `namespace` means: its own namespace's first, then the cluster's.
     /// `default` needs no document.
-    fn find(&mut self, name: Option<&str>, namespace: &str, path: &FieldPath, problems: &mut Problems) -> usize {
-        let wanted = name.unwrap_or(DEFAULT_BUS).to_owned();
+    fn find(&mut self, name: Option<&str>, namespace: &str, problems: &mut Problems) -> usize {
+        let wanted = name.unwrap_or(DEFAULT_BUS);
         for scope in [namespace, ""] {
-            if let Some(index) = self.names.get(&(scope.to_owned(), wanted.clone())) {
+            if let Some(index) = self.names.get(&(scope.to_owned(), wanted.to_owned())) {
                 return *index;
             }
         }
         if wanted != DEFAULT_BUS {
             let known: Vec<&str> = self.names.keys().map(|(_, name)| name.as_str()).collect();
-            let help = crate::api::problem::alternatives(&wanted, &known);
-            problems.push_help(path, format!("there is no EventBus {wanted:?} among the documents"), help);
+            let message = format!("there is no EventBus {wanted:?} in the files");
+            let path = FieldPath::root().field("spec").field("eventBus");
+            problems.push_help(&path, message, alternatives(wanted, &known));
         }
-        self.bus(namespace, &wanted, &BusSpec::default(), problems)
+        self.bus(namespace, wanted, &BusSpec::default())
+    }
+
+    fn trigger(&mut self, document: &Document<TriggerSpec>, problems: &mut Problems) {
+        let Document { namespace, name, spec, .. } = document;
+        let bus = self.find(spec.event_bus.as_deref(), namespace, problems);
+        let bus = &mut self.plan.buses[bus];
+        let trigger = Trigger::parse(namespace, name, spec, &bus.defaults, &mut self.judged);
+        let subscribers = FieldPath::root().field("spec").field("subscribers");
+        for (index, subscriber) in trigger.subscribers.iter().enumerate() {
+            refuse_references(subscriber, &subscribers.index(index), problems);
+        }
+        bus.triggers.push(trigger);
     }
 
     fn source(&mut self, document: &Document<EventSourceSpec>, problems: &mut Problems) {
         let Document { namespace, name, spec, .. } = document;
         let path = FieldPath::root().field("spec");
-        let bus = self.find(spec.event_bus.as_deref(), namespace, &path.field("eventBus"), problems);
+        let bus = self.find(spec.event_bus.as_deref(), namespace, problems);
         let mut events = Vec::new();
         for (event, raw) in spec.http.iter().flatten() {
             events.push(event.as_str());
             let at = path.field("http").field(event);
-            let config = http::config::Config::parse(raw, event, &at, self.secrets, problems);
-            self.feed(bus, document, event, &raw.common, config.map(SourceConfig::Http), &at, problems);
+            let config = http::config::Config::parse(raw, event, &at, self.secrets, &mut self.judged);
+            self.feed(bus, document, event, &raw.common, config.map(SourceConfig::Http));
         }
         for (event, raw) in spec.cron.iter().flatten() {
             events.push(event.as_str());
-            let at = path.field("cron").field(event);
-            let config = cron::config::Config::parse(raw, &at, problems);
-            self.feed(bus, document, event, &raw.common, config.map(SourceConfig::Cron), &at, problems);
+            let config = cron::config::Config::parse(raw, &path.field("cron").field(event), &mut self.judged);
+            self.feed(bus, document, event, &raw.common, config.map(SourceConfig::Cron));
         }
-        let defaults = &self.plan.buses[bus].defaults;
-        if let Some(direct) = Trigger::of_event_source(namespace, name, spec, &events, defaults, problems) {
-            self.plan.buses[bus].triggers.push(direct);
+        let bus = &mut self.plan.buses[bus];
+        if let Some(direct) = Trigger::of_event_source(namespace, name, spec, &events, &bus.defaults, &mut self.judged)
+        {
+            for subscriber in &direct.subscribers {
+                refuse_references(subscriber, &path.field("sink"), problems);
+            }
+            bus.triggers.push(direct);
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one event of a source is this much")]
+    /// Adds what feeds one topic, unless a part of it was judged wrong.
     fn feed(
         &mut self,
         bus: usize,
@@ -163,16 +175,11 @@ impl Planner<'_> {
         event: &str,
         common: &EventCommon,
         config: Option<SourceConfig>,
-        path: &FieldPath,
-        problems: &mut Problems,
     ) {
-        let attributes = common.attributes.clone().unwrap_or_default();
-        let overrides =
-            Overrides::new(&attributes).map_err(|error| problems.push(&path.field("attributes"), error.to_string()));
+        let overrides = Overrides::new(&common.attributes.clone().unwrap_or_default());
         let topic = self.plan.buses[bus].defaults.topics.topic(&document.namespace, &document.name, event);
-        let topics = [Topic::new(&topic), Topic::new(&dead_letter_topic(&topic))]
-            .map(|topic| topic.map_err(|error| problems.push(path, error.to_string())));
-        if let (Some(config), Ok(overrides), [Ok(topic), Ok(dead_letters)]) = (config, overrides, topics) {
+        let topics = (Topic::new(&topic), Topic::new(&dead_letter_topic(&topic)));
+        if let (Some(config), Ok(overrides), (Ok(topic), Ok(dead_letters))) = (config, overrides, topics) {
             self.plan.feeds.push(Feed {
                 bus,
                 namespace: document.namespace.clone(),
@@ -183,6 +190,23 @@ impl Planner<'_> {
                 overrides,
                 config,
             });
+        }
+    }
+}
+
+/// Objects of a cluster have an address only there.
+fn refuse_references(subscriber: &Subscriber, path: &FieldPath, problems: &mut Problems) {
+    let dead_letters = match &subscriber.dead_letter {
+        DeadLetter::Targets(targets) => targets.as_slice(),
+        DeadLetter::Generated => &[],
+    };
+    for target in subscriber.targets.iter().chain(dead_letters) {
+        if matches!(target, Target::Component { .. } | Target::Object { .. }) {
+            problems.push_help(
+                path,
+                format!("{target} can only be found in a cluster"),
+                "write sink.uri to run it here",
+            );
         }
     }
 }

@@ -119,7 +119,9 @@ impl Expression {
                 side.insert(*input);
             }
             Self::All(parts) | Self::Any(parts) => {
-                parts.iter().for_each(|part| part.inputs(positive, negative));
+                for part in parts {
+                    part.inputs(positive, negative);
+                }
             }
         }
     }

@@ -54,7 +54,7 @@ struct Parser<'t, 'p> {
     problems: &'p mut Problems,
 }
 
-impl<'t> Parser<'t, '_> {
+impl Parser<'_, '_> {
     fn whole(&mut self) -> Result<Expression, Slip> {
         let expression = self.or()?;
         self.skip_blanks();

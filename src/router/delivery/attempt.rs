@@ -28,6 +28,7 @@ impl Delivery {
         let answer = send(&*to.sink, event, to.policy.timeout).await;
         let took = took();
         to.metrics.took(took);
+        to.gate.note(is_answered(&answer));
         match judge(&to.policy.success, answer) {
             Ok(code) => {
                 to.metrics.delivered.inc();
@@ -50,6 +51,11 @@ pub(super) async fn send(sink: &dyn Sink, event: &Event, limit: Duration) -> Res
         Some(Err(_)) => Err(fault(FaultKind::Internal, "the sink panicked".to_owned())),
         None => Err(fault(FaultKind::Timeout, format!("no answer within {limit:?}"))),
     }
+}
+
+/// Whether the sink said anything at all in time.
+pub(super) fn is_answered(answer: &Result<Accepted, Fault>) -> bool {
+    !matches!(answer, Err(fault) if fault.kind() == FaultKind::Timeout)
 }
 
 /// Applies the subscriber's own idea of success to the status code, if it has one.

@@ -122,7 +122,9 @@ impl Delivery {
         let spent = task::stopwatch();
         let mut attempt = 1;
         loop {
-            let Err(fault) = attempt::send(sink, letter, to.policy.timeout).await else { return Ok(()) };
+            let answer = attempt::send(sink, letter, to.policy.timeout).await;
+            to.dead_letter_gate.note(attempt::is_answered(&answer));
+            let Err(fault) = answer else { return Ok(()) };
             let pause = Backoff::default().pause(attempt);
             let again = fault.is_retryable() && attempt < ATTEMPTS && spent() + pause <= IN_PLACE;
             if !again || !self.rest(pause).await {

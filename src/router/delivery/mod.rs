@@ -5,8 +5,8 @@
 //! that nothing holds it: the bus must hand it out again.
 //!
 //! An event in here holds up its topic, so it never stays for long: beside the attempts themselves
-//! it may wait [`gate::PATIENCE`] for a busy sink and [`IN_PLACE`] for retries, then it is parked
-//! on the group's retry topic. On a bus that cannot delay events ([`Capability::delayed`]) it is
+//! it may wait a second for a busy sink and a second for retries in place, then it is parked
+//! on the group's retry topic. A sink that answers nothing is only probed. On a bus that cannot delay events ([`Capability::delayed`]) it is
 //! handed back to the bus instead, which hands it out again to all its subscribers, so that those
 //! who had it get it twice.
 //!

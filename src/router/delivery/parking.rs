@@ -61,12 +61,11 @@ impl History {
         Self { topic, position, attempts: 0, first: None, parks: 0, ticket: None }
     }
 
-    /// As far as a bus knows that cannot park: it was handed out `attempt` times, and is as old as
-    /// the bus has had it.
+    /// As far as a bus knows that cannot park: it was handed out `times` times. Nobody knows when
+    /// it first failed, so the number of its attempts bounds it, and not the deadline.
     #[must_use]
-    pub fn handed_out(mut self, attempt: u32, appended: Timestamp) -> Self {
-        self.attempts = attempt.saturating_sub(1);
-        self.first = (attempt > 1).then_some(appended);
+    pub fn handed_out(mut self, times: u32) -> Self {
+        self.attempts = times.saturating_sub(1);
         self
     }
 

@@ -12,6 +12,8 @@ use crate::telemetry::Metrics;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+static ORDER: std::sync::LazyLock<Event> = std::sync::LazyLock::new(|| event("1"));
+
 struct Desk {
     bus: MemoryBus,
     clock: Clock,
@@ -278,7 +280,7 @@ async fn a_bus_that_cannot_delay_hands_it_out_again_instead() {
     let desk = desk_on(MemoryBus::with(|capability| capability.delayed = false));
     let to = desk.destination(&TestSink::failing(FaultKind::Unavailable), slow_policy());
     assert_eq!(desk.deliver(&to).await.unwrap_err().retry(), Retry::After(Duration::from_secs(5)));
-    let history = fresh().handed_out(11, desk.clock.now());
+    let history = fresh().handed_out(11);
     desk.delivery.deliver(&to, &event("1"), history).await.unwrap();
     assert_eq!(text(&desk.bus.published("shop-dlq")[0], letter::REASON), "attempts");
 }
@@ -370,6 +372,24 @@ async fn nobody_waits_long_for_a_sink_that_hangs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sink_that_hangs_is_only_probed_until_it_answers() {
+    let desk = desk();
+    let sink = TestSink::new("http://hang", Answer::Hang);
+    let to = desk.destination(&sink, Policy { concurrency: 10, ..policy() });
+    let ten = async || {
+        let all = (0..10).map(|_| desk.delivery.deliver(&to, &ORDER, fresh()));
+        assert!(futures_util::future::join_all(all).await.iter().all(Result::is_ok));
+    };
+    ten().await;
+    assert_eq!(sink.attempts(), 10, "how could it be known before");
+    ten().await;
+    assert_eq!(sink.attempts(), 12);
+    sink.now_answers(Answer::Code(200));
+    ten().await;
+    assert_eq!(sink.attempts(), 22, "the first answer opens the way again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_retry_in_place_once_the_stop_is_asked_for() {
     let desk = desk();
     let sink = TestSink::failing(FaultKind::Unavailable);
@@ -451,4 +471,33 @@ async fn every_step_is_told_to_the_observer() {
         *notes.0.lock().unwrap(),
         ["1: retrying 1 200ms", "1: delivered 2 Some(200)", "1: dead rejected shop-dlq", "1: parked 1 5s",]
     );
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_parked_comes_back_as_it_was(
+        id in "\\PC{1,300}",
+        tenant in "\\PC*",
+        number in proptest::num::i32::ANY,
+        data in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+        rounds in 1_u32..4,
+        message in ".*",
+    ) {
+        let draft = crate::event::Draft::new(&*id, "/shop", "order").with("tenant", &*tenant).with("number", number);
+        let event = draft.data(crate::event::Data::detect(&data)).build().unwrap();
+        let fault = Fault::new(FaultKind::Unavailable, "post", message);
+        let mut history = fresh();
+        history.failed(Timestamp::UNIX_EPOCH);
+        let mut tickets = std::collections::BTreeSet::new();
+        let mut current = event.clone();
+        for round in 1..=rounds {
+            let parked = history.park(&current, "ns/t/s#sink", &fault).unwrap();
+            tickets.insert(parked.id().to_owned());
+            let back = unpark(&parked, Position::default()).unwrap();
+            proptest::prop_assert_eq!(&back.event, &event);
+            proptest::prop_assert_eq!((back.history.attempts, back.history.parks), (1, round));
+            (current, history) = (back.event, back.history);
+        }
+        proptest::prop_assert_eq!(tickets.len(), 1, "each copy follows the last under one id");
+    }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Subject, Verdict};
-use crate::event::Event;
+use crate::event::{Event, Value};
 
 /// One attribute and what is wanted of it. A missing attribute is a plain no.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl AttributeTest {
 }
 
 /// The canonical text of an attribute, borrowed where it is text in the event.
-pub(in crate::router) fn value<'e>(event: &'e Event, name: &str) -> Option<Cow<'e, str>> {
+pub(crate) fn value<'e>(event: &'e Event, name: &str) -> Option<Cow<'e, str>> {
     match name {
         "type" => Some(Cow::Borrowed(event.ty())),
         "source" => Some(Cow::Borrowed(event.source())),
@@ -62,6 +62,6 @@ pub(in crate::router) fn value<'e>(event: &'e Event, name: &str) -> Option<Cow<'
             let content_type = event.data_content_type()?;
             Some(Cow::Borrowed(content_type.split(';').next().unwrap_or_default().trim()))
         }
-        _ => event.attribute(name).map(|value| value.into_text()),
+        _ => event.attribute(name).map(Value::into_text),
     }
 }

@@ -68,7 +68,7 @@ impl Comparator {
 
 impl DataTest {
     /// The place of the path among those of filters matched together.
-    pub(in crate::router) const fn slot(&self) -> Option<usize> {
+    pub(crate) const fn slot(&self) -> Option<usize> {
         self.slot
     }
 

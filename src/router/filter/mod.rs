@@ -19,7 +19,7 @@ pub mod pattern;
 mod subject;
 mod time;
 
-pub(in crate::router) use attribute::value as attribute_value;
+pub(crate) use attribute::value as attribute_value;
 pub use attribute::{AttributeTest, Want};
 pub use data::{Comparator, DataTest, Wanted};
 pub use subject::{Paths, Payload, Subject};
@@ -119,13 +119,13 @@ impl Filter {
         lines.join("\n")
     }
 
-    pub(in crate::router) const fn expression(&self) -> &Expression {
+    pub(crate) const fn expression(&self) -> &Expression {
         &self.0
     }
 
     /// Gives every path of this filter its place among `paths`, so that filters judged on one
     /// subject share what their paths find.
-    pub(in crate::router) fn share_paths(&mut self, paths: &mut Paths) {
+    pub(crate) fn share_paths(&mut self, paths: &mut Paths) {
         self.0.share_paths(paths);
     }
 }

@@ -65,7 +65,7 @@ impl<'e> Subject<'e> {
     }
 
     /// What the path at `slot` of `paths` finds; nothing when there is no payload to look into.
-    pub(in crate::router) fn find(&self, paths: &Paths, slot: usize) -> Option<&Found<'e>> {
+    pub(crate) fn find(&self, paths: &Paths, slot: usize) -> Option<&Found<'e>> {
         let Payload::Json(text) = self.payload() else {
             return None;
         };

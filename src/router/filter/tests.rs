@@ -152,7 +152,7 @@ fn kinds_are_joined_and_errors_are_neither_yes_nor_no() {
 #[test]
 fn all_that_can_be_wrong_is_refused_with_its_place() {
     let check = |filters: Value, operator, expected: &str| {
-        assert_eq!(compile(filters, operator).unwrap_err(), expected.replace("@", "spec.eventSources[0].filters"));
+        assert_eq!(compile(filters, operator).unwrap_err(), expected.replace('@', "spec.eventSources[0].filters"));
     };
     check(
         json!({"data": [

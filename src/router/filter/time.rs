@@ -95,16 +95,10 @@ fn parse_clock(text: &str) -> Option<Time> {
 }
 
 fn zone(name: &str, path: &FieldPath, problems: &mut Problems) -> Option<TimeZone> {
-    match TimeZone::get(name) {
-        Ok(zone) => Some(zone),
-        Err(_) => {
-            let message = format!("{name:?} is no time zone");
-            problems.push_help(
-                path,
-                message,
-                "write a name of the IANA database, as in Europe/Berlin; offsets are none",
-            );
-            None
-        }
+    let zone = TimeZone::get(name).ok();
+    if zone.is_none() {
+        let help = "write a name of the IANA database, as in Europe/Berlin; offsets are none";
+        problems.push_help(path, format!("{name:?} is no time zone"), help);
     }
+    zone
 }

@@ -7,15 +7,15 @@ use crate::router::filter::{Comparator, DataTest, Expression, Want, Wanted};
 pub(super) enum Key<'f> {
     Equal {
         name: &'f str,
-        text: &'f str,
+        wanted: &'f str,
     },
     Prefix {
         name: &'f str,
-        text: &'f str,
+        wanted: &'f str,
     },
     Suffix {
         name: &'f str,
-        text: &'f str,
+        wanted: &'f str,
     },
     /// The value at a path contains these bytes, or there is no payload.
     Literal {
@@ -56,9 +56,9 @@ pub(super) fn keys(expression: &Expression) -> Option<Vec<Key<'_>>> {
         Expression::Attribute(test) => {
             let name = &*test.name;
             Some(vec![match &test.want {
-                Want::Equal(text) => Key::Equal { name, text },
-                Want::Prefix(text) => Key::Prefix { name, text },
-                Want::Suffix(text) => Key::Suffix { name, text },
+                Want::Equal(wanted) => Key::Equal { name, wanted },
+                Want::Prefix(wanted) => Key::Prefix { name, wanted },
+                Want::Suffix(wanted) => Key::Suffix { name, wanted },
                 Want::Present => return None,
             }])
         }

@@ -33,9 +33,9 @@ impl Index {
             };
             for key in keys {
                 match key {
-                    Key::Equal { name, text } => attributes.entry(name).or_default().equal.push((text, place)),
-                    Key::Prefix { name, text } => attributes.entry(name).or_default().prefix.push((text, place)),
-                    Key::Suffix { name, text } => attributes.entry(name).or_default().suffix.push((text, place)),
+                    Key::Equal { name, wanted } => attributes.entry(name).or_default().equal.push((wanted, place)),
+                    Key::Prefix { name, wanted } => attributes.entry(name).or_default().prefix.push((wanted, place)),
+                    Key::Suffix { name, wanted } => attributes.entry(name).or_default().suffix.push((wanted, place)),
                     Key::Literal { slot, literal } => {
                         values.entry(slot).or_default().literals.entry(literal).or_default().push(place);
                     }
@@ -45,7 +45,7 @@ impl Index {
                 }
             }
         }
-        index.attributes = attributes.into_iter().map(|(name, keys)| Attribute::build(name, keys)).collect();
+        index.attributes = attributes.iter().map(|(name, keys)| Attribute::build(name, keys)).collect();
         for (slot, keys) in values {
             index.by_payload.extend(keys.places());
             match Value::build(slot, &keys) {
@@ -98,7 +98,7 @@ struct Attribute {
 }
 
 impl Attribute {
-    fn build(name: &str, keys: AttributeKeys<'_>) -> Self {
+    fn build(name: &str, keys: &AttributeKeys<'_>) -> Self {
         Self {
             name: name.into(),
             equal: by_text(&keys.equal),

@@ -53,6 +53,11 @@ impl<K> Matcher<K> {
         self.inputs.is_empty()
     }
 
+    /// The filters of all inputs, in the order in which these were given.
+    pub fn filters(&self) -> impl Iterator<Item = &Filter> {
+        self.inputs.iter().map(|(_, filter)| filter)
+    }
+
     /// Calls `yes` for exactly the inputs whose filter says yes, in their order, and `error` for
     /// those that were evaluated and could not tell. A filter that the index rules out is not
     /// evaluated, so its error, if it would be one, is not reported.

@@ -91,10 +91,10 @@ impl Lane {
 
     /// Tells which inputs did not accept the event. `accepting` and `undecided` are ascending.
     fn tell_filtered(&self, event: &Event, accepting: &[u32], undecided: &[u32], observer: &dyn Observer) {
-        for (index, input) in (0_u32..).zip(&self.inputs) {
+        for ((index, input), filter) in (0_u32..).zip(&self.inputs).zip(self.matcher.filters()) {
             if accepting.binary_search(&index).is_err() {
                 let (trigger, undecided) = (&*input.trigger, undecided.binary_search(&index).is_ok());
-                observer.decided(event, &Decision::Filtered { trigger, input: &input.name, undecided });
+                observer.decided(event, &Decision::Filtered { trigger, input: &input.name, filter, undecided });
             }
         }
     }

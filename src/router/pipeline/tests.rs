@@ -430,3 +430,15 @@ async fn who_did_not_want_an_event_is_told_too() {
         ["delivered", "filtered orders", "filtered payments", "filtered payments", "received", "received", "unmatched"];
     assert_eq!(told, expected);
 }
+
+#[tokio::test(start_paused = true)]
+async fn on_a_bus_that_cannot_delay_events_come_back_until_they_are_given_up() {
+    let mut bench = Bench::new();
+    bench.bus = MemoryBus::with(|capability| capability.delayed = false);
+    let sink = bench.sink("http://a/", Answer::fail(FaultKind::Unavailable));
+    let policy = Policy { attempts: 4, base: 2 * SECOND, ..policy() };
+    let trigger = trigger("t", vec![input("orders", "shop")], vec![("sub", &[0], vec![http("a")], policy)]);
+    bench.bus.put("shop", event("1"));
+    bench.route(vec![trigger], bench.bus.until("it is dead", |bus| bus.left("shop-dlq") == 1)).await;
+    assert_eq!((bench.bus.left("shop"), sink.attempts()), (0, 4));
+}

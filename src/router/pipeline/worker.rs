@@ -138,12 +138,12 @@ impl<'a> Job<'a> {
     }
 
     async fn finish(self, received: Received, todo: Todo<'a>) {
-        let Received { event, position, appended, attempt, receipt } = received;
+        let Received { event, position, attempt, receipt, .. } = received;
         let result = match (&event, todo) {
             (Ok(event), Todo::Deliver(lane, hits)) => {
                 let mut history = History::new(self.topic.clone(), position);
                 if !self.parks {
-                    history = history.handed_out(attempt, appended);
+                    history = history.handed_out(attempt);
                 }
                 self.deliver(lane, &hits, event, history).await
             }
@@ -171,12 +171,12 @@ impl<'a> Job<'a> {
             return self.delivery.deliver(lane.destination(hit), event, history).await;
         }
         let all = hits.iter().map(|hit| self.delivery.deliver(lane.destination(*hit), event, history.clone()));
-        join_all(all).await.into_iter().collect()
+        Box::pin(join_all(all)).await.into_iter().collect()
     }
 
     /// An event that cannot be routed.
     async fn bury(self, event: &Event, fault: &Fault) -> Result<(), Fault> {
-        self.write(letter::oversized(event, fault, self.topic, self.limit())?).await
+        self.write(letter::unfit(event, fault, self.topic, self.limit())?).await
     }
 
     async fn bury_poison(self, poison: &Poison, position: Position) -> Result<(), Fault> {

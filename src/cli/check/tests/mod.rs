@@ -195,6 +195,46 @@ fn buses_have_exactly_one_back_end() {
     );
 }
 
+#[test]
+fn triggers_are_judged_down_to_filters_and_conditions() {
+    let inputs =
+        "eventSources:\n- {name: a, eventSourceName: s, eventName: e, filters: FILTERS}\nsubscribers:\n- CONDITION";
+    let found = |filters: &str, subscriber: &str| {
+        let spec = inputs.replace("FILTERS", filters).replace("CONDITION", subscriber).replace('\n', "\n  ");
+        let text = format!("{API}kind: Trigger\nmetadata: {{name: x}}\nspec:\n  {spec}\n");
+        let mut lines = printed(&text).1;
+        lines.pop();
+        lines.iter().map(|line| line.replacen("Trigger default/x: ", "", 1)).collect::<Vec<_>>()
+    };
+    let sound = "{topic: t}";
+    assert_eq!(
+        found("{data: [{path: x, type: number, comparator: \">\", value: [\"5\"]}]}", sound),
+        Vec::<String>::new()
+    );
+    let wrong = [
+        found("{data: [{path: x, type: number, comparator: \"=>\", value: [\"5\"]}]}", sound),
+        found("{data: [{path: x, type: number, value: [5]}]}", sound),
+        found("{datas: []}", sound),
+        found("{}", "{topic: t, condition: \"\"}"),
+        found("{}", "{topic: t, condition: a && bb}"),
+        found("{}", "{condition: a}"),
+    ];
+    assert_eq!(
+        wrong.concat(),
+        [
+            "6:90: spec.eventSources[0].filters.data[0].comparator: unknown comparator \"=>\" (known: =, !=, >, >=, <, <=)",
+            "6:98: spec.eventSources[0].filters.data[0].value[0]: expected text, found a number (quote it: \"5\")",
+            "6:59: spec.eventSources[0].filters.datas: unknown field \"datas\" (did you mean \"data\"? known: data, dataLogicalOperator, exprs, exprLogicalOperator, context, time, script, cel, attributes)",
+            "8:16: spec.subscribers[0].condition: expected a name, ! or (, found the end at column 1",
+            "  ^",
+            "8:16: spec.subscribers[0].condition: no input is named \"bb\", at column 6 (known: a)",
+            "  a && bb",
+            "       ^",
+            "8:5: spec.subscribers[0]: needs \"sink\", \"ref\" or \"topic\": where do its events go?",
+        ]
+    );
+}
+
 /// Documents of one set, each `kind name spec`.
 fn set(objects: &[(&str, &str, &str)]) -> Vec<String> {
     let object = |(kind, name, spec): &(&str, &str, &str)| {

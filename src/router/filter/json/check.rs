@@ -83,6 +83,7 @@ struct Nesting {
 }
 
 impl Nesting {
+    #[inline]
     fn enter(&mut self, object: bool) -> Result<(), Invalid> {
         let word = self.objects.get_mut(self.depth / 64).ok_or(Invalid::TooDeep)?;
         let bit = 1 << (self.depth % 64);
@@ -91,10 +92,12 @@ impl Nesting {
         Ok(())
     }
 
+    #[inline]
     fn leave(&mut self) {
         self.depth -= 1;
     }
 
+    #[inline]
     fn in_object(&self) -> Option<bool> {
         let level = self.depth.checked_sub(1)?;
         Some(self.objects[level / 64] >> (level % 64) & 1 == 1)
@@ -102,6 +105,7 @@ impl Nesting {
 }
 
 /// A key and its colon; returns where the value begins.
+#[inline]
 fn key(bytes: &[u8], at: usize) -> Result<usize, Invalid> {
     if bytes.get(at) != Some(&b'"') {
         return Err(Invalid::Syntax);
@@ -111,6 +115,7 @@ fn key(bytes: &[u8], at: usize) -> Result<usize, Invalid> {
 }
 
 /// The rest of a string, after its opening quote; returns what follows the closing one.
+#[inline]
 fn string(bytes: &[u8], mut at: usize) -> Result<usize, Invalid> {
     loop {
         at = plain_run(bytes, at);

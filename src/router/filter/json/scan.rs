@@ -11,11 +11,13 @@ const fn equal(word: u64, byte: u8) -> u64 {
     difference.wrapping_sub(ONES) & !difference & HIGHS
 }
 
+#[inline]
 fn eight(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().map(|chunk| u64::from_le_bytes(*chunk))
 }
 
 /// The first position from `at` that is a quote, a backslash or a control character.
+#[inline]
 pub(super) fn plain_run(bytes: &[u8], mut at: usize) -> usize {
     while let Some(word) = eight(bytes, at) {
         let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
@@ -32,6 +34,7 @@ pub(super) fn plain_run(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// The first position from `at` that is no JSON white space.
+#[inline]
 pub fn skip_space(bytes: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(at) {
         at += 1;
@@ -41,6 +44,7 @@ pub fn skip_space(bytes: &[u8], mut at: usize) -> usize {
 
 /// Where the string whose opening quote is before `at` ends (after its closing quote), and
 /// whether it holds an escape.
+#[inline]
 pub fn string_end(bytes: &[u8], mut at: usize) -> (usize, bool) {
     let mut escaped = false;
     loop {
@@ -58,6 +62,7 @@ pub fn string_end(bytes: &[u8], mut at: usize) -> (usize, bool) {
 }
 
 /// Where the value that begins at `at` ends.
+#[inline]
 pub fn value_end(bytes: &[u8], at: usize) -> usize {
     match bytes.get(at) {
         Some(b'"') => string_end(bytes, at + 1).0,
@@ -96,6 +101,7 @@ fn container_end(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// Where the value of the key that ended before `at` begins: after the colon.
+#[inline]
 pub fn key_end(bytes: &[u8], at: usize) -> usize {
     skip_space(bytes, skip_space(bytes, at) + 1)
 }

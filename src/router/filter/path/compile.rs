@@ -287,12 +287,12 @@ pub(super) fn split_query(text: &str) -> Option<SplitQuery> {
         return None;
     }
     let path = trim(text, 2..operator.unwrap_or(at));
-    let test = operator.map_or(Test::Exists, |from| test(text.get(from..at).unwrap_or_default(), escaped));
-    Some(SplitQuery { path, test, end: at + 1 })
+    let compared = operator.map(|from| comparison(text.get(from..at).unwrap_or_default(), escaped));
+    Some(SplitQuery { path, test: compared.unwrap_or(Test::Exists), end: at + 1 })
 }
 
 /// Operator and value, such as `=="v"` or `>= 5`.
-fn test(text: &str, escaped: bool) -> Test {
+fn comparison(text: &str, escaped: bool) -> Test {
     let text = trim_text(text);
     let (op, value) = match text.as_bytes() {
         [b'=', b'=', ..] => ("=", &text[2..]),

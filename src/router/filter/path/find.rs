@@ -171,7 +171,7 @@ impl<'j> Search<'_, 'j> {
         if let Some(pipe) = step.next.pipe() {
             self.pipe = Some(pipe);
         }
-        while self.to_item() {
+        while self.next_item() {
             let key = self.at + 1;
             let (end, escaped) = json::string_end(self.bytes, key);
             let name = self.json.get(key..end - 1).unwrap_or_default();
@@ -188,7 +188,7 @@ impl<'j> Search<'_, 'j> {
         match step {
             ArrayStep::Nothing(next) => {
                 self.pipe = next.pipe().or(self.pipe);
-                while self.to_item() {
+                while self.next_item() {
                     self.skip();
                 }
                 false
@@ -196,7 +196,7 @@ impl<'j> Search<'_, 'j> {
             ArrayStep::Index { index, next } => {
                 self.pipe = next.pipe().or(self.pipe);
                 let mut position = 0;
-                while self.to_item() {
+                while self.next_item() {
                     if self.item(position == *index, *next) {
                         return true;
                     }
@@ -206,7 +206,7 @@ impl<'j> Search<'_, 'j> {
             }
             ArrayStep::Length { pipe } => {
                 let mut length = 0_usize;
-                while self.to_item() {
+                while self.next_item() {
                     self.skip();
                     length += 1;
                 }
@@ -216,7 +216,7 @@ impl<'j> Search<'_, 'j> {
             }
             ArrayStep::Each { element, pipe } => {
                 let mut found = Vec::new();
-                while self.to_item() {
+                while self.next_item() {
                     let value = self.finder.get(self.skip(), *element);
                     if !value.is_empty() {
                         found.push(value);
@@ -233,7 +233,7 @@ impl<'j> Search<'_, 'j> {
     fn query(&mut self, query: &Query) -> bool {
         self.pipe = query.pipe.or(self.pipe);
         let mut found = Vec::new();
-        while self.to_item() {
+        while self.next_item() {
             let element = self.skip();
             let container = Kind::of(element) == Kind::Container;
             let tested = match query.path {
@@ -289,7 +289,7 @@ impl<'j> Search<'_, 'j> {
     }
 
     /// Moves to the next element or member; leaves the container when there is none.
-    fn to_item(&mut self) -> bool {
+    fn next_item(&mut self) -> bool {
         self.at = json::skip_space(self.bytes, self.at);
         if self.bytes.get(self.at) == Some(&b',') {
             self.at = json::skip_space(self.bytes, self.at + 1);

@@ -79,7 +79,7 @@ pub(super) fn read(rest: &mut Rest<'_>) -> Result<String, String> {
             if high < low {
                 return Err(format!("the range {low}-{high} in a class ends before it begins"));
             }
-            out.push_str(&format!("{}-{}", plain(low), plain(high)));
+            out.extend([plain(low).as_str(), "-", plain(high).as_str()]);
         } else {
             out.push_str(&plain(low));
         }

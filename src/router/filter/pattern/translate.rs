@@ -97,7 +97,7 @@ impl Translator<'_> {
         }
         let mut ahead = self.chars.clone();
         match (ahead.next(), ahead.next()) {
-            (Some('='), _) | (Some('!'), _) | (Some('<'), Some('=' | '!')) => {
+            (Some('=' | '!'), _) | (Some('<'), Some('=' | '!')) => {
                 return Err("look-around is not supported".to_owned());
             }
             (Some('P'), Some('<')) | (Some('<'), _) => {

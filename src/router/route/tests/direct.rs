@@ -24,7 +24,7 @@ fn a_direct_sink_is_one_subscriber_that_every_event_fires() {
     assert_eq!(trigger.inputs[0].topic, "shop-ns-shop-orders");
     assert_eq!(trigger.inputs[1].name, "pay ments");
     let [subscriber] = &trigger.subscribers[..] else { panic!("one subscriber") };
-    assert_eq!(subscriber.id, "shop-ns/shop/sink");
+    assert_eq!(subscriber.id, "shop-ns/shop/@sink");
     assert_eq!(subscriber.fires, [0, 1]);
     assert_eq!(*subscriber.condition.form(), Form::Stateless([0, 1].into()));
     assert_eq!(subscriber.targets, [Target::Http("http://h/".parse().unwrap())]);
