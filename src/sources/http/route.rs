@@ -139,11 +139,6 @@ impl Route {
         Ok(Self { config, outlet, source, ty, allow, reply, bearer, verifier })
     }
 
-    /// The `source` of its events, which names it in messages.
-    pub(super) fn source(&self) -> &str {
-        &self.source
-    }
-
     /// The answer to what was kept, word for word as it was configured.
     fn reply(&self) -> Answer {
         let mut answer = Answer::new(Full::new(self.reply.clone()));

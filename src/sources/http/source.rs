@@ -46,14 +46,12 @@ impl Source {
         let tls = tls.map_err(|fault| fault.with_context("event", first.source.as_str()))?;
         let mut by_path = HashMap::with_capacity(entries.len());
         for entry in entries {
-            let (path, event) = (entry.config.path.clone(), entry.source.clone());
+            let path = entry.config.path.clone();
             if entry.config.port != port || entry.config.tls != tls_config {
                 return Err(refused(format!("the events of port {port} do not agree on port and TLS ({path})")));
             }
-            if let Some(other) = by_path.insert(path.clone(), Route::new(entry)?) {
-                let message = format!("two events of port {port} share the path {path}");
-                let fault = refused(message).with_context("one", other.source());
-                return Err(fault.with_context("other", event));
+            if by_path.insert(path.clone(), Route::new(entry)?).is_some() {
+                return Err(refused(format!("two events of port {port} share the path {path}")));
             }
         }
         let routes = Routes::new(by_path, clock);

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::{Flow, source};
+use super::{Flow, hook, source};
 use crate::support::{Run, exchange, free_port};
 
 /// The fence that is posted after what must not arrive.
@@ -116,14 +116,13 @@ async fn paths_and_methods_that_are_not_served_are_refused_and_options_shakes_ha
 }
 
 #[tokio::test]
-async fn two_events_on_one_path_are_refused_by_name() {
+async fn two_events_on_one_path_are_refused_with_their_place_before_anything_starts() {
     let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
-    let yaml =
-        source("http") + &format!("    one: {{port: {port}, path: /in}}\n    two: {{port: {port}, path: /in}}\n");
+    let yaml = source("http") + &hook("one", port, "path: /in") + &hook("two", port, "path: /in");
     std::fs::write(folder.path().join("flow.yaml"), yaml).unwrap();
     let (code, log) = Run::new(folder.path()).spawn().log_when_ended().await;
-    assert!(code.is_some_and(|code| code != 0), "{log}");
-    for words in ["share the path /in", "/default/clients/one", "/default/clients/two"] {
-        assert!(log.contains(words), "{log}");
-    }
+    assert_eq!(code, Some(2), "{log}");
+    let expected = format!("spec.http.two.path: \"one\" has the path /in of port {port} already");
+    assert!(log.contains("flow.yaml:7:") && log.contains(&expected), "{log}");
+    assert!(!folder.path().join("data").exists(), "nothing may be touched before the input is right");
 }
