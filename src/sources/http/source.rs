@@ -42,7 +42,8 @@ impl Source {
         let Some(first) = entries.first() else { return Err(refused("it serves no event")) };
         let port = first.config.port;
         let tls_config = first.config.tls.clone();
-        let tls = tls_config.as_ref().map(tls).transpose()?;
+        let tls = tls_config.as_ref().map(tls).transpose();
+        let tls = tls.map_err(|fault| fault.with_context("event", first.source.as_str()))?;
         let mut by_path = HashMap::with_capacity(entries.len());
         for entry in entries {
             let path = entry.config.path.clone();

@@ -1,5 +1,8 @@
 //! The binary as its users run it: real processes, real sockets, real disks.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "the task room is the library's own")]
+
 mod disk;
 mod faults;
 mod kill;

@@ -51,6 +51,9 @@ async fn the_quickstart_does_what_the_readme_says() {
         let headers = [("content-type", "application/json"), ("x-github-event", "push"), ("x-github-delivery", id)];
         send("/github", &headers, &push(branch)).await;
     }
+    // What `curl -d` says when it is told no content type.
+    let curl = [("content-type", "application/x-www-form-urlencoded"), ("x-github-delivery", "push-curl")];
+    send("/github", &curl, &push("main")).await;
     // Binary mode, structured mode, and a batch.
     for (id, total) in [("small", "20"), ("hundred", "100")] {
         let headers = [
@@ -86,15 +89,19 @@ async fn the_quickstart_does_what_the_readme_says() {
     }
     logged(&process, &["filtered out", "id=\"created-small\"", "input=\"paid\""]).await;
     logged(&process, &["filtered out", "id=\"created-small\"", "input=\"large\""]).await;
-    eventually("five events are delivered", || async { receiver.count() >= 5 }).await;
+    eventually("six events are delivered", || async { receiver.count() >= 6 }).await;
     let log = process.log();
     assert_eq!(process.stop().await, Some(0));
 
     let mut seen: Vec<_> =
         receiver.seen().iter().map(|seen| format!("{} {}", seen.path, seen.header("ce-id"))).collect();
     seen.sort();
-    assert_eq!(seen, ["/deploy push-main", "/ship hundred", "/ship large", "/ship paid", "/ship small"], "{log}");
-    let deploy = receiver.seen().into_iter().find(|seen| seen.path == "/deploy").unwrap();
+    assert_eq!(
+        seen,
+        ["/deploy push-curl", "/deploy push-main", "/ship hundred", "/ship large", "/ship paid", "/ship small"],
+        "{log}"
+    );
+    let deploy = receiver.seen().into_iter().find(|seen| seen.header("ce-id") == "push-main").unwrap();
     let told = ["ce-type", "ce-source", "ce-subject", "content-type"].map(|name| deploy.header(name));
     assert_eq!(told, ["com.github.push", "/default/hooks/github", "push", "application/json"]);
     assert_eq!(deploy.body, push("main"));

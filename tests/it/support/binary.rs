@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 use super::{Client, eventually};
 
@@ -87,9 +88,11 @@ impl Run {
             .unwrap();
         let log = Log::default();
         let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        tokio::spawn(copy(BufReader::new(out), log.0.clone()));
-        tokio::spawn(copy(BufReader::new(err), log.0.clone()));
-        Penstock { child: Mutex::new(child), log, admin: self.admin }
+        let copies = [
+            tokio::spawn(copy(BufReader::new(out), log.0.clone())),
+            tokio::spawn(copy(BufReader::new(err), log.0.clone())),
+        ];
+        Penstock { child: Mutex::new(child), log, copies, admin: self.admin }
     }
 }
 
@@ -107,6 +110,8 @@ async fn copy(from: impl tokio::io::AsyncBufRead + Unpin, log: Arc<Mutex<String>
 pub struct Penstock {
     child: Mutex<Child>,
     log: Log,
+    /// They end when everything it printed is in the log.
+    copies: [JoinHandle<()>; 2],
     admin: u16,
 }
 
@@ -156,10 +161,13 @@ impl Penstock {
 
     /// Waits until the process has ended by itself; its exit code and everything it printed.
     pub async fn log_when_ended(self) -> (Option<i32>, String) {
-        let log = self.log.0.clone();
-        let code = self.ended().await;
-        let log = log.lock().unwrap().clone();
-        (code, log)
+        let Self { child, log, copies, .. } = self;
+        let code = child.into_inner().unwrap().wait().await.unwrap().code();
+        for copy in copies {
+            copy.await.unwrap();
+        }
+        let text = log.0.lock().unwrap().clone();
+        (code, text)
     }
 
     /// SIGKILL, and waits until the process is gone.

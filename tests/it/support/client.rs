@@ -28,7 +28,7 @@ impl Client {
         self.send(Method::GET, uri, &[], "").await
     }
 
-    /// Posts a CloudEvent in binary mode.
+    /// Posts a `CloudEvent` in binary mode.
     pub async fn event(&self, uri: &str, id: &str, ty: &str, body: &str) -> Result<Answer, String> {
         let headers = [
             ("ce-specversion", "1.0"),

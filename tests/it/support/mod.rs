@@ -1,5 +1,8 @@
 //! What the whole-process tests share: the binary under test, an HTTP client, a receiving server.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "the task room is the library's own")]
+
 mod binary;
 mod client;
 mod raw;

@@ -1,10 +1,10 @@
-//! CloudEvents on their way: nothing about them changes, and one event is one event.
+//! `CloudEvents` on their way: nothing about them changes, and one event is one event.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Flow, sink, source, trigger};
+use super::{Flow, hook, sink, source, trigger};
 use crate::support::{Client, Receiver, Run, Seen, eventually, free_port};
 
 /// JSON that any parser would write differently.
@@ -48,8 +48,7 @@ async fn both_modes(folder: &Path, port: u16) -> (Receiver, crate::support::Pens
         sink(&receiver.uri("/binary")),
         format!("{}, delivery: {{format: structured}}", sink(&receiver.uri("/structured"))),
     ];
-    let hook = format!("    post: {{path: /, port: {port}}}\n");
-    let yaml = source("http") + &hook + &trigger("both", &["post"], &subscribers);
+    let yaml = source("http") + &hook("post", port, "path: /") + &trigger("both", &["post"], &subscribers);
     std::fs::write(folder.join("flow.yaml"), yaml).unwrap();
     (receiver, Run::new(folder).start().await)
 }

@@ -1,4 +1,4 @@
-//! What feeds a flow: webhooks, CloudEvents over HTTP, schedules, and the topics behind them.
+//! What feeds a flow: webhooks, `CloudEvents` over HTTP, schedules, and the topics behind them.
 
 mod cron;
 mod events;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::support::{Answer, Client, Penstock, Receiver, Run, eventually, free_port};
 
-/// A running flow: one EventSource `clients`, and a Trigger that hands its events to a receiver.
+/// A running flow: one `EventSource` named `clients`, and a Trigger that hands its events to a receiver.
 struct Flow {
     folder: TempDir,
     port: u16,
@@ -32,7 +32,7 @@ impl Flow {
         let (folder, receiver, port) = (tempfile::tempdir().unwrap(), Receiver::start().await, free_port());
         let mut yaml = source("http");
         for (name, settings) in hooks {
-            yaml += &format!("    {name}: {{port: {port}, {settings}}}\n");
+            yaml.push_str(&hook(name, port, settings));
         }
         let names: Vec<&str> = hooks.iter().map(|(name, _)| *name).collect();
         yaml += &trigger("all", &names, &[sink(&receiver.uri("/"))]);
@@ -63,7 +63,7 @@ impl Flow {
     }
 }
 
-/// An EventSource `clients` whose events, of one kind, are to follow with four spaces before them.
+/// An `EventSource` named `clients` whose events, of one kind, are to follow with four spaces before them.
 fn source(kind: &str) -> String {
     format!(
         "apiVersion: events.openfunction.io/v1alpha1
@@ -73,6 +73,11 @@ spec:
   {kind}:
 "
     )
+}
+
+/// One webhook of [`source`].
+fn hook(name: &str, port: u16, settings: &str) -> String {
+    format!("    {name}: {{port: {port}, {settings}}}\n")
 }
 
 /// A Trigger on events of `clients`, any of which fires each subscriber (the inside of a YAML flow

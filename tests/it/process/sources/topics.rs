@@ -1,13 +1,13 @@
-//! Ways beside and behind a Trigger: the direct sink of an EventSource, and chains through the bus.
+//! Ways beside and behind a Trigger: the direct sink of an `EventSource`, and chains through the bus.
 
 use crate::support::{Client, Receiver, Run, eventually, free_port};
 
-use super::{sink, source, trigger};
+use super::{hook, sink, source, trigger};
 
 #[tokio::test]
 async fn a_direct_sink_gets_every_event_beside_the_triggers_of_the_bus() {
     let (folder, receiver, port) = (tempfile::tempdir().unwrap(), Receiver::start().await, free_port());
-    let hooks = format!("    one: {{port: {port}}}\n    two: {{port: {port}}}\n");
+    let hooks = hook("one", port, "") + &hook("two", port, "");
     let direct = format!("  {}\n", sink(&receiver.uri("/direct")));
     let yaml = source("http") + &hooks + &direct + &trigger("one", &["one"], &[sink(&receiver.uri("/trigger"))]);
     std::fs::write(folder.path().join("flow.yaml"), yaml).unwrap();
@@ -28,7 +28,7 @@ async fn a_direct_sink_gets_every_event_beside_the_triggers_of_the_bus() {
 #[tokio::test]
 async fn a_subscriber_that_is_a_topic_feeds_the_triggers_of_that_topic() {
     let (folder, receiver, port) = (tempfile::tempdir().unwrap(), Receiver::start().await, free_port());
-    let hooks = format!("    raw: {{port: {port}}}\n    clean: {{port: {port}}}\n");
+    let hooks = hook("raw", port, "") + &hook("clean", port, "");
     let yaml = source("http")
         + &hooks
         + &trigger("first", &["raw"], &["topic: default-clients-clean".to_owned()])
