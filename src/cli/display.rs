@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use super::signals;
 use crate::event::Event;
 use crate::event::codec::http::{Message, read};
+use crate::event::codec::json;
 use crate::listen::{self, Answer, BodyLimits, Handler, Limits, Listener, read_body};
 
 /// Prints the events it receives over HTTP.
@@ -93,7 +94,7 @@ impl Display {
 /// One line of JSON, the CloudEvents JSON format.
 fn line(event: &Event) -> String {
     let mut out = Vec::new();
-    crate::event::codec::json::write(event, &mut out);
+    json::write(event, &mut out);
     out.push(b'\n');
     lossy(&out)
 }
@@ -113,15 +114,63 @@ fn block(path: &str, event: &Event) -> String {
     }
     if let Some(data) = event.data() {
         let bytes = data.bytes();
-        let pretty = serde_json::from_slice::<serde_json::Value>(bytes)
-            .ok()
-            .and_then(|value| serde_json::to_string_pretty(&value).ok())
-            .unwrap_or_else(|| lossy(bytes));
-        for text in pretty.lines() {
+        let text = String::from_utf8_lossy(bytes);
+        let readable = if json::is_value(&text) { indented(&text) } else { text.into_owned() };
+        for text in readable.lines() {
             writeln!(out, "  {text}").unwrap_or_default();
         }
     }
     out
+}
+
+/// JSON with a member a line. Only white space between values changes: numbers and texts stay as
+/// they were sent.
+fn indented(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() * 2);
+    let (mut depth, mut text, mut escaped) = (0_usize, false, false);
+    let mut all = json.chars().peekable();
+    while let Some(c) = all.next() {
+        if text {
+            out.push(c);
+            (text, escaped) = (escaped || c != '"', !escaped && c == '\\');
+            continue;
+        }
+        match c {
+            c if c.is_ascii_whitespace() => {}
+            '"' => {
+                out.push(c);
+                text = true;
+            }
+            '{' | '[' => {
+                out.push(c);
+                depth += 1;
+                while all.next_if(char::is_ascii_whitespace).is_some() {}
+                if let Some(close) = all.next_if(|c| matches!(c, '}' | ']')) {
+                    out.push(close);
+                    depth -= 1;
+                } else {
+                    new_line(&mut out, depth);
+                }
+            }
+            '}' | ']' => {
+                depth -= 1;
+                new_line(&mut out, depth);
+                out.push(c);
+            }
+            ',' => {
+                out.push(c);
+                new_line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+fn new_line(out: &mut String, depth: usize) {
+    out.push('\n');
+    out.extend(std::iter::repeat_n("  ", depth));
 }
 
 fn lossy(bytes: &[u8]) -> String {
@@ -133,5 +182,21 @@ fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
         tracing::debug!("nobody reads standard output any more");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_indented_and_its_values_stay_as_they_were_sent() {
+        let check = |json: &str, expected: &str| assert_eq!(indented(json), expected);
+        check(
+            "{\"a\":1.50,\"b\":[ 1e3 ,{}],\"c\":[ ]}",
+            "{\n  \"a\": 1.50,\n  \"b\": [\n    1e3,\n    {}\n  ],\n  \"c\": []\n}",
+        );
+        check("\"a , \\\" {b}\"", "\"a , \\\" {b}\"");
+        check(" 12345678901234567890 ", "12345678901234567890");
     }
 }
