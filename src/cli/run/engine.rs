@@ -172,6 +172,7 @@ async fn start(
     for feed in feeds {
         let (Opened { bus, store }, origin) = (buses[feed.bus].clone(), feed.origin());
         let (outlet, events) = outlet(OUTLET_BOUND);
+        let outlet = outlet.limited(intake::max_event_bytes(&*bus));
         let settings = intake::Settings {
             bus,
             topic: feed.topic,

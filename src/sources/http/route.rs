@@ -212,10 +212,17 @@ impl Route {
         })
     }
 
-    /// Hands the events over and waits until each is kept.
+    /// Hands the events over and waits until each is kept. When one is too large, none is handed over.
     async fn keep(&self, events: Events, now: jiff::Timestamp) -> Result<(), Fault> {
         if events.is_empty() {
             return Ok(());
+        }
+        let limit = self.outlet.max_event_bytes();
+        if let Some(event) = events.iter().find(|event| event.record().len() > limit) {
+            let bytes = event.record().len();
+            return Err(Fault::new(FaultKind::TooLarge, "keep an event", "it is larger than the bus takes")
+                .with_context("bytes", bytes.to_string())
+                .with_context("limit", limit.to_string()));
         }
         let receipts = Arc::new(Receipts::new(events.len()));
         let kept = task::within(KEEP_TIME, async {
