@@ -145,7 +145,8 @@ fn dialect(value: &Value, path: &FieldPath, depth: usize, problems: &mut Problem
         "exact" => Dialect::Exact(texts_by_name(value, &path, problems)?),
         "prefix" => Dialect::Prefix(texts_by_name(value, &path, problems)?),
         "suffix" => Dialect::Suffix(texts_by_name(value, &path, problems)?),
-        _ => Dialect::Cesql(text(value, &path, problems)?),
+        "cesql" => Dialect::Cesql(text(value, &path, problems)?),
+        _ => Dialect::Sql(text(value, &path, problems)?),
     })
 }
 

@@ -34,8 +34,8 @@ fn a_mapping_and_a_sequence_are_read_and_written_back_the_same() {
 }
 
 #[test]
-fn sql_is_another_name_of_cesql() {
-    assert_eq!(parse(&json!([{"sql": "TRUE"}])).0, Filters::Dialects(vec![Dialect::Cesql("TRUE".into())]));
+fn sql_keeps_its_own_name() {
+    assert_eq!(parse(&json!([{"sql": "TRUE"}])).0, Filters::Dialects(vec![Dialect::Sql("TRUE".into())]));
 }
 
 #[test]

@@ -97,7 +97,8 @@ impl Filter {
 
     /// Compiles the filters of the input at `input`, whose members are `filters` and
     /// `filtersLogicalOperator` (`and` or `or` between the kinds; `and` when absent). Everything
-    /// wrong goes to `problems`; the result is of use only when nothing was added there.
+    /// wrong or not supported yet goes to `problems`; the result is of use only when neither was
+    /// added there.
     pub fn compile(filters: &Filters, operator: Option<&str>, input: &FieldPath, problems: &mut Problems) -> Self {
         Self(compile::filters(filters, operator, input, problems))
     }
