@@ -50,7 +50,7 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
     let (sourcing, routing) = (Shutdown::new(), Shutdown::new());
 
     let buses = open(&plan.buses, options, &context).await?;
-    let narrator = (!options.quiet).then(|| Arc::new(Narrator::new()));
+    let narrator = (!options.quiet).then(|| Arc::new(Narrator::new(options.values())));
     let observer: Arc<dyn Observer> = match &narrator {
         Some(narrator) => narrator.clone(),
         None => Arc::new(Unobserved),

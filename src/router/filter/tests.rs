@@ -242,11 +242,31 @@ fn an_explanation_shows_every_value_seen() {
     let filter = compile(filters, Some("or")).unwrap();
     let event = order().data(Data::Text(r#"{"total": 42}"#)).build().unwrap();
     assert_eq!(
-        filter.explain(&event),
+        filter.explain(&event, Values::Shown),
         "no: any of\n  no: data total is 42, wanted number > 50.0\n  \
          no: attribute type is \"com.shop.order\", wanted exactly \"x\""
     );
-    assert_eq!(Filter::pass().explain(&event), "yes: no filter");
+    assert_eq!(Filter::pass().explain(&event, Values::Shown), "yes: no filter");
+}
+
+#[test]
+fn a_redacted_explanation_tells_what_values_are_but_not_which() {
+    let payload = r#"{"text": "private", "number": 42, "yes": true, "no": false, "nothing": null, "list": [1], "object": {"a": 1}}"#;
+    let event = order().data(Data::Text(payload)).build().unwrap();
+    let check = |path: &str, seen: &str| {
+        let filter = compile(data(path, "string", "=", &["x"]), None).unwrap();
+        let explanation = filter.explain(&event, Values::Redacted);
+        assert!(explanation.contains(&format!("data {path} is {seen}, wanted string = x")), "{explanation}");
+    };
+    check("text", "text of 9 bytes");
+    check("number", "a number of 2 bytes");
+    check("yes", "true or false");
+    check("no", "true or false");
+    check("nothing", "null");
+    check("list", "a list of 3 bytes");
+    check("object", "an object of 8 bytes");
+    let filter = compile(json!({"context": {"type": "x"}}), None).unwrap();
+    assert!(filter.explain(&event, Values::Redacted).contains("attribute type is \"com.shop.order\""));
 }
 
 /// Verdicts by a leaf that is known: type `com.shop.order` is yes, another no, a missing path an error.
