@@ -170,22 +170,24 @@ async fn start(
 ) -> anyhow::Result<()> {
     let mut listening = Vec::with_capacity(feeds.len());
     for feed in feeds {
-        let (Opened { bus, store }, origin) = (buses[feed.bus].clone(), feed.origin());
+        let Opened { bus, store } = buses[feed.bus].clone();
         let (outlet, events) = outlet(OUTLET_BOUND);
         let outlet = outlet.limited(intake::max_event_bytes(&*bus));
+        let metrics = context.metrics.intake(&feed.namespace, &feed.source, &feed.event);
+        let entry = catalog::Feed { identity: feed.identity(), config: feed.config, outlet, store };
         let settings = intake::Settings {
             bus,
             topic: feed.topic,
             dead_letters: feed.dead_letters,
-            origin: origin.clone(),
+            origin: entry.origin(),
             overrides: feed.overrides,
             clock: context.clock.clone(),
-            metrics: context.metrics.intake(&feed.namespace, &feed.source, &feed.event),
+            metrics,
         };
         // It ends when its source is gone, not when the stop is asked for: a webhook that is being
         // answered waits for its event to be kept.
         group.spawn(Intake::new(events, settings).run(Shutdown::new()));
-        listening.push(catalog::Feed { config: feed.config, outlet, origin, store });
+        listening.push(entry);
     }
     for source in catalog::sources(listening, options.bind, &context.clock).await? {
         let run = source.run(group.shutdown().clone());
