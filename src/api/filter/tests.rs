@@ -60,7 +60,7 @@ fn every_slip_is_reported_with_its_path_and_the_alternatives() {
         json!({"data": [{"path": "a", "type": "number", "value": [50.0, null]}]}),
         &[
             "filters.data[0].value[0]: expected text, found a number (quote it: \"50.0\")",
-            "filters.data[0].value[1]: expected text, found null",
+            "filters.data[0].value[1]: expected text, found nothing",
         ],
     );
     check(
