@@ -4,6 +4,7 @@
 //! first, then intakes empty themselves, then routers finish what is in flight, then buses close.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -22,7 +23,7 @@ use crate::router::decision::{Observer, Unobserved};
 use crate::router::pipeline::{self, Joined, Router};
 use crate::router::route::{Policy, StatusCodes, Target, Trigger};
 use crate::sinks;
-use crate::task::{Clock, Group, Shutdown};
+use crate::task::{self, Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
 
 /// The consumer group of a standalone router: one for all Triggers of a bus.
@@ -57,7 +58,7 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
     };
     let mut routers = Group::new(&routing);
     for (opened, BusPlan { triggers, .. }) in buses.iter().zip(plan.buses) {
-        if let Some(router) = join(triggers, &opened.bus, &observer, options, &routing, &context).await? {
+        if let Some(router) = join(triggers, &opened.bus, &observer, &routing, &context).await? {
             routers.spawn(router.run());
         }
     }
@@ -81,17 +82,46 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
         ended = routers.next(), if !routers.is_empty() => early("a router", ended),
     };
     admin.set_ready(false);
-    sourcing.request();
-    let outcome = outcome.and(sources.join().await);
-    routing.request();
-    let outcome = outcome.and(routers.join().await);
+    let stop = Stop::within(options.grace);
+    let outcome = outcome.and(stop.join("sources", &sourcing, sources).await);
+    let outcome = outcome.and(stop.join("routers", &routing, routers).await);
     for opened in &buses {
         opened.bus.close().await.context("cannot close the bus")?;
     }
-    side.shutdown().request();
-    outcome.and(side.join().await)?;
+    let showing = side.shutdown().clone();
+    outcome.and(stop.join("metrics and health", &showing, side).await)?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The grace period, from the moment that the stop was asked for and over all parts.
+struct Stop {
+    grace: Duration,
+    elapsed: Box<dyn Fn() -> Duration + Send + Sync>,
+}
+
+impl Stop {
+    /// Of the period, as much is left to the parts themselves to end what they do in good order;
+    /// the rest is for closing the buses.
+    const WORKING: f64 = 0.9;
+
+    fn within(grace: Duration) -> Self {
+        Self { grace, elapsed: Box::new(task::stopwatch()) }
+    }
+
+    /// Asks the parts to stop and waits for them. What does not end by itself is dropped with its
+    /// receipts: it is handed out again after the next start.
+    async fn join(&self, what: &str, shutdown: &Shutdown, parts: Group) -> Result<(), Fault> {
+        let elapsed = (self.elapsed)();
+        shutdown.request_within(self.grace.mul_f64(Self::WORKING).saturating_sub(elapsed));
+        match task::within(self.grace.saturating_sub(elapsed), parts.join()).await {
+            Some(joined) => joined,
+            None => {
+                tracing::warn!(what, "cut off at the end of the grace period");
+                Ok(())
+            }
+        }
+    }
 }
 
 /// A part that ends before it is asked to is a failure, even when it says that all is well.
@@ -114,7 +144,6 @@ async fn join(
     triggers: Vec<Trigger>,
     bus: &Arc<dyn Bus>,
     observer: &Arc<dyn Observer>,
-    options: &Options,
     shutdown: &Shutdown,
     context: &Context,
 ) -> anyhow::Result<Option<Joined>> {
@@ -124,7 +153,7 @@ async fn join(
     let sinks = |target: &Target, policy: &Policy| sink(target, policy, bus, &context.client);
     let plan = pipeline::Plan::new(triggers, &sinks, &context.metrics)?;
     let group = ConsumerGroup::new(CONSUMER_GROUP)?;
-    let settings = pipeline::Settings { grace: options.grace, ..pipeline::Settings::new(group) };
+    let settings = pipeline::Settings::new(group);
     let (metrics, observer, clock) = (context.metrics.clone(), observer.clone(), context.clock.clone());
     let router = Router::new(plan, settings, bus.clone(), metrics, observer, clock, shutdown)?;
     Ok(Some(router.join().await?))

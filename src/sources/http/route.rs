@@ -25,8 +25,8 @@ use crate::flow::{Outlet, Position, Receipt, Received};
 use crate::listen::{self, Answer, BodyLimits, Handler};
 use crate::task::{self, Clock};
 
-/// The time until the bus has the events of a request; below the listener's grace period, so that
-/// a stop cuts nobody. A sender that is refused then sends the same events again.
+/// The time until the bus has the events of a request: below the 30 seconds after which many senders
+/// give up, so that they learn that it was not kept, and send the same events again.
 const KEEP_TIME: Duration = Duration::from_secs(20);
 
 /// Bodies in memory at a time, in units of [`ROOM_UNIT`]: 256 MiB, far above what a bus that keeps
