@@ -57,14 +57,15 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
         None => Arc::new(Unobserved),
     };
     let mut routers = Group::new(&routing);
-    for (opened, BusPlan { triggers, .. }) in buses.iter().zip(plan.buses) {
+    let mut watched = Vec::with_capacity(buses.len());
+    for (opened, BusPlan { name, triggers, .. }) in buses.iter().zip(plan.buses) {
+        watched.push((name, opened.bus.clone()));
         if let Some(router) = join(triggers, &opened.bus, &observer, &routing, &context).await? {
             routers.spawn(router.run());
         }
     }
     let mut sources = Group::new(&sourcing);
     start(plan.feeds, &buses, options, &context, &mut sources).await?;
-    let watched = buses.iter().map(|opened| opened.bus.clone()).collect();
     let admin = Arc::new(Admin::new(context.metrics.clone(), context.clock.clone(), watched));
     let mut side = Group::new(&Shutdown::new());
     serve_admin(&admin, options, &mut side).await?;

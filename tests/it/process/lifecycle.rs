@@ -138,6 +138,8 @@ async fn metrics_and_health_are_served_on_the_admin_port() {
         let counted = |line: &str| {
             line.starts_with("penstock_router_events_total") && line.contains("delivered") && line.ends_with(" 1")
         };
+        let lost = "penstock_bus_lost_events_total{bus=\"default/default\"} 0";
+        assert!(metrics.body.lines().any(|line| line == lost), "{metrics:?}");
         metrics.body.lines().any(counted)
     })
     .await;
