@@ -23,7 +23,7 @@ pub enum SourceConfig {
 }
 
 impl SourceConfig {
-    /// The `type` of events that are no CloudEvents when they come.
+    /// The `type` of events that are no `CloudEvents` when they come.
     pub fn default_type(&self) -> &'static str {
         match self {
             Self::Cron(_) => cron::DEFAULT_TYPE,
@@ -36,11 +36,18 @@ impl SourceConfig {
 pub struct Feed {
     pub config: SourceConfig,
     pub outlet: Outlet,
-    /// The `source` of events that are no CloudEvents when they come, and the name under which the
+    /// `namespace/source/event`: what tells it apart from all others, and the name under which the
     /// source keeps state.
-    pub origin: String,
+    pub identity: String,
     /// Where the source keeps state.
     pub store: Arc<dyn Store>,
+}
+
+impl Feed {
+    /// The `source` of events that are no `CloudEvents` when they come.
+    pub fn origin(&self) -> String {
+        format!("/{}", self.identity)
+    }
 }
 
 /// Makes the sources of all feeds. Webhooks share their ports, which are open when this returns,
@@ -51,16 +58,18 @@ pub struct Feed {
 pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Vec<Box<dyn Source>>, Fault> {
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     let mut webhooks: BTreeMap<u16, Vec<http::Entry>> = BTreeMap::new();
-    for Feed { config, outlet, origin, store } in feeds {
+    for feed in feeds {
+        let source = feed.origin();
+        let Feed { config, outlet, identity, store } = feed;
         let ty = config.default_type().to_owned();
         match config {
             SourceConfig::Cron(config) => {
-                let entry = cron::Entry { config, outlet, identity: origin.clone(), source: origin, ty };
+                let entry = cron::Entry { config, outlet, identity, source, ty };
                 sources.push(Box::new(cron::Source::new(vec![entry], store, clock.clone())));
             }
             SourceConfig::Http(config) => {
                 let entries = webhooks.entry(config.port).or_default();
-                entries.push(http::Entry { config, outlet, source: origin, ty });
+                entries.push(http::Entry { config, outlet, source, ty });
             }
         }
     }

@@ -18,6 +18,7 @@ pub mod schema;
 pub mod secret;
 pub mod status;
 pub mod trigger;
+pub mod value;
 
 pub use problem::{FieldPath, Problem, Problems};
 pub use reference::{ObjectRef, SinkSpec};

@@ -29,11 +29,12 @@ pub struct Admin {
     metrics: Arc<Metrics>,
     clock: Clock,
     ready: AtomicBool,
-    buses: Vec<Arc<dyn Bus>>,
+    buses: Vec<(String, Arc<dyn Bus>)>,
 }
 
 impl Admin {
-    pub fn new(metrics: Arc<Metrics>, clock: Clock, buses: Vec<Arc<dyn Bus>>) -> Self {
+    /// `buses` with their names.
+    pub fn new(metrics: Arc<Metrics>, clock: Clock, buses: Vec<(String, Arc<dyn Bus>)>) -> Self {
         Self { metrics, clock, ready: AtomicBool::new(false), buses }
     }
 
@@ -43,7 +44,7 @@ impl Admin {
     }
 
     fn live(&self) -> Answer {
-        if let Some(ailment) = self.buses.iter().find_map(|bus| bus.ailment()) {
+        if let Some(ailment) = self.buses.iter().find_map(|(_, bus)| bus.ailment()) {
             return listen::text(StatusCode::SERVICE_UNAVAILABLE, &ailment.chain());
         }
         let now = self.clock.now().as_duration().as_secs_f64();
@@ -62,6 +63,9 @@ impl Admin {
     }
 
     fn metrics(&self) -> Answer {
+        for (name, bus) in &self.buses {
+            self.metrics.lost(name, bus.lost());
+        }
         let mut answer = Answer::new(Full::new(Bytes::from(self.metrics.encode())));
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(telemetry::CONTENT_TYPE));
         answer

@@ -109,6 +109,12 @@ pub trait Bus: Send + Sync {
     /// ailment that lasts means that a restart, or a repair, is needed.
     fn ailment(&self) -> Option<Fault>;
 
+    /// How many events were deleted, since the bus was opened, before a group had settled them; 0
+    /// from a bus whose retention this process does not apply. For metrics.
+    fn lost(&self) -> u64 {
+        0
+    }
+
     /// Flushes what is in memory and lets go of the back end. Publishing afterwards fails with
     /// `Closed`; subscribers end.
     ///

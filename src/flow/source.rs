@@ -9,22 +9,37 @@ use crate::task::Shutdown;
 
 /// The place that a source hands its events to. Bounded: a source waits when nobody takes them.
 #[derive(Clone, Debug)]
-pub struct Outlet(mpsc::Sender<Received>);
+pub struct Outlet {
+    sender: mpsc::Sender<Received>,
+    max_event_bytes: usize,
+}
 
 /// An outlet and the end that takes from it; `bound` events wait at most.
 pub fn outlet(bound: usize) -> (Outlet, mpsc::Receiver<Received>) {
     let (sender, receiver) = mpsc::channel(bound);
-    (Outlet(sender), receiver)
+    (Outlet { sender, max_event_bytes: usize::MAX }, receiver)
 }
 
 impl Outlet {
+    /// The same outlet; its far end keeps events of at most `max_event_bytes` whole.
+    #[must_use]
+    pub fn limited(self, max_event_bytes: usize) -> Self {
+        Self { max_event_bytes, ..self }
+    }
+
+    /// The largest event, in bytes of its record, that is kept whole. A source whose sender waits
+    /// for an answer refuses a larger one; from any other source it becomes a dead letter.
+    pub fn max_event_bytes(&self) -> usize {
+        self.max_event_bytes
+    }
+
     /// Waits for room, then hands the event over. Its receipt tells the outcome. Cancel-safe: the
     /// event's receipt is dropped when this is cancelled.
     ///
     /// # Errors
     /// `Closed` when nobody takes events any more; the receipt is dropped then.
     pub async fn send(&self, received: Received) -> Result<(), Fault> {
-        self.0.send(received).await.map_err(|_| Self::closed())
+        self.sender.send(received).await.map_err(|_| Self::closed())
     }
 
     /// As [`Outlet::send`], without waiting.
@@ -32,7 +47,7 @@ impl Outlet {
     /// # Errors
     /// `Throttled` when the outlet is full, `Closed` when nobody takes events any more.
     pub fn try_send(&self, received: Received) -> Result<(), Fault> {
-        self.0.try_send(received).map_err(|error| match error {
+        self.sender.try_send(received).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 Fault::new(FaultKind::Throttled, "hand out an event", "too many events are waiting for the bus")
             }

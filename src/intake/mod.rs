@@ -3,7 +3,8 @@
 //! - Batches form by themselves: whatever waits is published together, and nothing waits for more.
 //!   Several batches are on their way at once, so that one slow commit does not hold up the next.
 //! - Bytes that are no event, and events larger than the bus takes, go to the dead letter topic and
-//!   cost only themselves.
+//!   cost only themselves. Sources that answer a sender refuse the latter themselves: an outlet tells
+//!   the limit.
 //! - Everything that is not kept is handed back to its origin with the fault.
 //!
 //! May import `event`, `fault`, `task`, `telemetry` and `flow`; never a kind.
@@ -46,6 +47,13 @@ pub struct Settings {
     pub metrics: telemetry::Intake,
 }
 
+/// The largest event that is kept whole on `bus`, in bytes of its record: it leaves room for what
+/// parking and dead letters add later.
+pub fn max_event_bytes(bus: &dyn Bus) -> usize {
+    let limit = bus.capability().max_event_bytes;
+    limit.saturating_sub(letter::HEADROOM).max(limit / 2)
+}
+
 /// Publishes what one event of an `EventSource` hands out.
 pub struct Intake {
     events: mpsc::Receiver<Received>,
@@ -54,8 +62,7 @@ pub struct Intake {
 
 impl Intake {
     pub fn new(events: mpsc::Receiver<Received>, settings: Settings) -> Self {
-        let limit = settings.bus.capability().max_event_bytes;
-        let max_bytes = limit.saturating_sub(letter::HEADROOM).max(limit / 2);
+        let max_bytes = max_event_bytes(&*settings.bus);
         Self { events, line: Line { settings, max_bytes } }
     }
 

@@ -90,7 +90,7 @@ impl Listener {
             }
         }
         drop(self.socket);
-        drain(connections, self.limits.grace, self.address).await;
+        drain(connections, shutdown.left(self.limits.grace), self.address).await;
         Ok(())
     }
 }

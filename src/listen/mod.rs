@@ -49,7 +49,8 @@ pub struct Limits {
     pub headers: usize,
     /// Requests at a time on one HTTP/2 connection.
     pub streams: u32,
-    /// How long requests in flight may take to finish once the listener is asked to stop.
+    /// How long requests in flight may take to finish once the listener is asked to stop, unless the
+    /// request to stop says it.
     pub grace: Duration,
 }
 

@@ -1,8 +1,11 @@
 //! Tasks that belong together, and the request to stop.
 
 use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::fault::{Fault, FaultKind};
@@ -10,7 +13,11 @@ use crate::fault::{Fault, FaultKind};
 /// The request to stop, handed down the tree of tasks. Cloning shares it; a child can be stopped
 /// alone, and stops with its parent.
 #[derive(Clone, Debug, Default)]
-pub struct Shutdown(CancellationToken);
+pub struct Shutdown {
+    token: CancellationToken,
+    /// When everything must be over; shared with the children.
+    deadline: Arc<OnceLock<Instant>>,
+}
 
 impl Shutdown {
     pub fn new() -> Self {
@@ -20,21 +27,34 @@ impl Shutdown {
     /// A request that is made with this one, or alone.
     #[must_use]
     pub fn child(&self) -> Self {
-        Self(self.0.child_token())
+        Self { token: self.token.child_token(), deadline: Arc::clone(&self.deadline) }
     }
 
     /// Asks everyone who holds this to stop.
     pub fn request(&self) {
-        self.0.cancel();
+        self.token.cancel();
+    }
+
+    /// As [`Shutdown::request`], and what is in flight must be over after `grace`. The first such
+    /// request counts.
+    pub fn request_within(&self, grace: Duration) {
+        self.deadline.get_or_init(|| Instant::now() + grace);
+        self.request();
+    }
+
+    /// How long what is in flight may still take: until the request's own deadline, or `grace` when
+    /// it has none.
+    pub fn left(&self, grace: Duration) -> Duration {
+        self.deadline.get().map_or(grace, |deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     pub fn is_requested(&self) -> bool {
-        self.0.is_cancelled()
+        self.token.is_cancelled()
     }
 
     /// Resolves when the stop is asked for. Cancel-safe, and owns what it waits on.
     pub fn requested(&self) -> WaitForCancellationFutureOwned {
-        self.0.clone().cancelled_owned()
+        self.token.clone().cancelled_owned()
     }
 }
 

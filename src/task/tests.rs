@@ -38,3 +38,18 @@ async fn a_panic_is_an_internal_fault() {
     group.spawn(async { panic!("boom") });
     assert_eq!(group.join().await.unwrap_err().kind(), FaultKind::Internal);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_has_one_deadline_for_all_that_end_one_after_the_other() {
+    let (first, second) = (Duration::from_secs(1), Duration::from_secs(5));
+    let shutdown = Shutdown::new();
+    let child = shutdown.child();
+    assert_eq!(child.left(second), second, "nothing is asked for yet");
+    shutdown.request_within(first);
+    assert!(child.is_requested());
+    sleep(Duration::from_millis(400)).await;
+    shutdown.request_within(second);
+    assert_eq!(child.left(second), Duration::from_millis(600));
+    sleep(second).await;
+    assert_eq!(child.left(second), Duration::ZERO);
+}

@@ -73,6 +73,13 @@ impl Subscriber {
         }
     }
 
+    /// The handle of another target of the same subscriber: an event that fires the subscriber is
+    /// counted as matched once, by its first target; everything else is counted for each.
+    #[must_use]
+    pub fn of_another_target(self) -> Self {
+        Self { matched: Counter::default(), ..self }
+    }
+
     /// Notes how long one attempt took, whatever came of it.
     pub fn took(&self, duration: Duration) {
         self.seconds.observe(duration.as_secs_f64());

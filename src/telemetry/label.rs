@@ -55,6 +55,11 @@ pub struct FilterLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct BusLabels {
+    pub bus: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct LagLabels {
     pub topic: String,
     pub group: String,

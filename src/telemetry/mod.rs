@@ -27,7 +27,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use label::{FilterLabels, InputLabels, IntakeLabels, LagLabels, SubscriberLabels};
+use label::{BusLabels, FilterLabels, InputLabels, IntakeLabels, LagLabels, SubscriberLabels};
 
 /// The content type of [`Metrics::encode`]'s answer.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -49,6 +49,7 @@ pub struct Metrics {
     delivery_seconds: DeliverySeconds,
     in_flight: Gauge,
     lag: Family<LagLabels, Gauge>,
+    lost: Family<BusLabels, Counter>,
     last_progress: Gauge<f64, AtomicU64>,
     /// Events that wait on the bus for this process, as last polled.
     backlog: AtomicI64,
@@ -79,6 +80,7 @@ impl Metrics {
             delivery_seconds: DeliverySeconds::new_with_constructor(histogram),
             in_flight: Gauge::default(),
             lag: Family::default(),
+            lost: Family::default(),
             last_progress: Gauge::default(),
             backlog: AtomicI64::new(0),
             filtered: Mutex::default(),
@@ -102,6 +104,7 @@ impl Metrics {
         );
         registry.register("events_in_flight", "Events taken from the bus and not settled yet", self.in_flight.clone());
         registry.register("consumer_lag", "Events on the bus that the group has not settled yet", self.lag.clone());
+        registry.register("bus_lost_events", "Events deleted before every group had settled them", self.lost.clone());
         registry.register_with_unit(
             "last_progress_timestamp",
             "When an event was last taken or settled, since the Unix epoch",
@@ -163,6 +166,12 @@ impl Metrics {
     pub fn lag(&self, topic: &str, group: &str, events: u64) {
         let labels = LagLabels { topic: topic.to_owned(), group: group.to_owned() };
         self.lag.get_or_create(&labels).set(i64::try_from(events).unwrap_or(i64::MAX));
+    }
+
+    /// Notes how many events the bus has lost since it was opened (its own count, which only grows).
+    pub fn lost(&self, bus: &str, events: u64) {
+        let counter = self.lost.get_or_create_owned(&BusLabels { bus: bus.to_owned() });
+        counter.inner().store(events, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Notes how many events wait on all topics together.

@@ -76,3 +76,12 @@ fn only_work_that_does_not_move_is_a_stall() {
     let _flying = metrics.in_flight().enter(1);
     assert!(metrics.is_stalled(1051.0, limit), "an event in flight hangs");
 }
+
+#[test]
+fn what_a_bus_lost_is_its_own_count() {
+    let metrics = Metrics::new();
+    for lost in [0, 3, 3, 7] {
+        metrics.lost("default/default", lost);
+        check(&metrics.encode(), &format!("penstock_bus_lost_events_total{{bus=\"default/default\"}} {lost}"));
+    }
+}

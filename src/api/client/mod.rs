@@ -1,5 +1,5 @@
 //! What the clients of all brokers have in common, read from its raw shapes: addresses, TLS, SASL,
-//! pauses between connection attempts, scaling, closed lists of words.
+//! pauses between connection attempts, scaling.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::event_source::{ClientTls, ConnectionBackoff, SaslSpec, ScaleOption};
 use super::problem::alternatives;
-use super::{FieldPath, Problems, Secret, Secrets, duration, secret};
+use super::{FieldPath, Problems, Secret, Secrets, duration, secret, value};
 
 /// One server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,7 +184,7 @@ impl Sasl {
             ("SCRAM-SHA-512", Mechanism::ScramSha512),
         ];
         Self {
-            mechanism: word(&spec.mechanism, &known, &path.field("mechanism"), problems).unwrap_or_default(),
+            mechanism: value::word(&spec.mechanism, &known, &path.field("mechanism"), problems).unwrap_or_default(),
             username: secret::read(&spec.username, &path.field("username"), secrets, problems),
             password: secret::read(&spec.password, &path.field("password"), secrets, problems),
         }
@@ -216,8 +216,8 @@ impl Backoff {
         let default = Self::default();
         let Some(spec) = spec else { return default };
         let base = spec.duration.as_ref().map(duration::parse_or_nanos);
-        let base = positive(base, &path.field("duration"), problems);
-        let cap = positive(spec.cap.as_deref().map(duration::parse), &path.field("cap"), problems);
+        let base = base.and_then(|base| value::positive(base, &path.field("duration"), problems));
+        let cap = spec.cap.as_deref().and_then(|cap| value::positive_span(cap, &path.field("cap"), problems));
         if spec.steps == Some(0) {
             problems.push(&path.field("steps"), "must be at least 1");
         }
@@ -234,20 +234,6 @@ impl Backoff {
         // A first pause beyond the default cap is wanted: it must not be cut.
         Self { base, steps: spec.steps, factor, jitter, cap: cap.unwrap_or(default.cap.max(base)) }
     }
-}
-
-fn positive(parsed: Option<Result<Duration, String>>, path: &FieldPath, problems: &mut Problems) -> Option<Duration> {
-    match parsed? {
-        Ok(Duration::ZERO) => problems.push(path, "must be longer than zero"),
-        Ok(span) => return Some(span),
-        Err(message) => problems.push(path, message),
-    }
-    None
-}
-
-/// A duration longer than zero, if there is one.
-pub fn span(text: Option<&str>, path: &FieldPath, problems: &mut Problems) -> Option<Duration> {
-    positive(text.map(duration::parse), path, problems)
 }
 
 /// Judges `scaleOption`; the events per replica.
@@ -279,16 +265,6 @@ pub fn lag_threshold(spec: Option<&ScaleOption>, path: &FieldPath, problems: &mu
         );
         DEFAULT
     })
-}
-
-/// What a word stands for, among the known words.
-pub fn word<T: Copy>(text: &str, known: &[(&str, T)], path: &FieldPath, problems: &mut Problems) -> Option<T> {
-    let found = known.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
-    if found.is_none() {
-        let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
-        problems.unknown_value(path, text, &words);
-    }
-    found
 }
 
 /// Settings that are passed on to a client library: only those of the list.

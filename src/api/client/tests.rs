@@ -1,5 +1,5 @@
 use super::*;
-use crate::api::event_source::IntOrText;
+use crate::api::any::IntOrText;
 
 fn path() -> FieldPath {
     FieldPath::root().field("x")

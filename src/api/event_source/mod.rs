@@ -22,7 +22,7 @@ pub use http::{HttpEvent, ResponseSpec, ServerTls, SignatureSpec};
 pub use objects::{KubernetesEvent, S3Event, S3Filter};
 
 use super::SinkSpec;
-pub use super::any::{Any, IntOrText, Object};
+use super::any::Object;
 use super::status::EventSourceStatus;
 use super::trigger::DeliverySpec;
 

@@ -132,8 +132,9 @@ pub enum Dialect {
     Exact(BTreeMap<String, String>),
     Prefix(BTreeMap<String, String>),
     Suffix(BTreeMap<String, String>),
-    /// Also spelled `sql`, as in Knative's and the Subscriptions API's older texts.
     Cesql(String),
+    /// `cesql` as the Subscriptions API spells it.
+    Sql(String),
     /// The empty object, which says nothing and lets everything pass.
     #[serde(untagged, serialize_with = "empty_object")]
     Empty,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{ContextFilter, DataFilter, Dialect, ExprField, ExprFilter, Filters, Kinds, TimeFilter};
+use crate::api::schema::kind_of;
 use crate::api::{FieldPath, Problems};
 
 /// How deep `all`, `any` and `not` may be nested. Nobody reads more; it bounds every recursion
@@ -145,7 +146,8 @@ fn dialect(value: &Value, path: &FieldPath, depth: usize, problems: &mut Problem
         "exact" => Dialect::Exact(texts_by_name(value, &path, problems)?),
         "prefix" => Dialect::Prefix(texts_by_name(value, &path, problems)?),
         "suffix" => Dialect::Suffix(texts_by_name(value, &path, problems)?),
-        _ => Dialect::Cesql(text(value, &path, problems)?),
+        "cesql" => Dialect::Cesql(text(value, &path, problems)?),
+        _ => Dialect::Sql(text(value, &path, problems)?),
     })
 }
 
@@ -228,15 +230,4 @@ fn required_text(map: &Map<String, Value>, name: &str, path: &FieldPath, problem
 fn missing<T: Default>(path: &FieldPath, name: &str, expected: &str, problems: &mut Problems) -> T {
     problems.push(&path.field(name), format!("required ({expected}) and missing"));
     T::default()
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
 }

@@ -34,8 +34,8 @@ fn a_mapping_and_a_sequence_are_read_and_written_back_the_same() {
 }
 
 #[test]
-fn sql_is_another_name_of_cesql() {
-    assert_eq!(parse(&json!([{"sql": "TRUE"}])).0, Filters::Dialects(vec![Dialect::Cesql("TRUE".into())]));
+fn sql_keeps_its_own_name() {
+    assert_eq!(parse(&json!([{"sql": "TRUE"}])).0, Filters::Dialects(vec![Dialect::Sql("TRUE".into())]));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn every_slip_is_reported_with_its_path_and_the_alternatives() {
         json!({"data": [{"path": "a", "type": "number", "value": [50.0, null]}]}),
         &[
             "filters.data[0].value[0]: expected text, found a number (quote it: \"50.0\")",
-            "filters.data[0].value[1]: expected text, found null",
+            "filters.data[0].value[1]: expected text, found nothing",
         ],
     );
     check(

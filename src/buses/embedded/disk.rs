@@ -1,5 +1,7 @@
 //! The database behind the bus: opening it, its keyspaces, and what its errors mean.
 
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
@@ -39,6 +41,12 @@ const SEALED_MEMTABLES: usize = 2;
 
 /// The pause until the flush is looked at again, short beside the flush of a memtable.
 const FLUSH_PAUSE: Duration = Duration::from_millis(2);
+
+/// The file that is written, beside the database, to see whether there is room.
+const PROBE: &str = "PROBE";
+
+/// It is written in pieces of this size.
+const PROBE_CHUNK: usize = 64 * 1024;
 
 /// The keyspace of all events.
 const LOG: &str = "log";
@@ -211,6 +219,27 @@ impl Slot {
         *place = None;
         *place = Some(Disk::open(&self.path, &self.floors)?);
         Ok(())
+    }
+
+    /// Tries whether the disk takes `bytes` more. The file that is written is deleted before it is
+    /// filled, so that nothing of it can stay behind.
+    ///
+    /// # Errors
+    /// As any write: `Full` when it does not.
+    pub(super) fn probe(&self, bytes: usize) -> Result<(), Fault> {
+        let path = self.path.with_file_name(PROBE);
+        let probe = || {
+            let mut file = File::create(&path)?;
+            fs::remove_file(&path)?;
+            let zeros = [0; PROBE_CHUNK];
+            for start in (0..bytes).step_by(PROBE_CHUNK) {
+                file.write_all(&zeros[..PROBE_CHUNK.min(bytes - start)])?;
+            }
+            file.sync_data()
+        };
+        probe().map_err(|error| {
+            io_fault("write to the bus", &error).with_context("directory", self.path.display().to_string())
+        })
     }
 }
 

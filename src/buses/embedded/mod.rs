@@ -100,11 +100,6 @@ impl Embedded {
         answered.await.unwrap_or_else(|_| Err(Shared::closed("apply retention")))
     }
 
-    /// How many events were deleted, since the bus was opened, before a group had settled them.
-    pub fn lost(&self) -> u64 {
-        self.shared.lost()
-    }
-
     /// Waits until the writer has written everything and closed the database.
     fn stop(&self) -> Result<(), Fault> {
         self.shared.close();
@@ -155,6 +150,10 @@ impl Bus for Embedded {
 
     fn ailment(&self) -> Option<Fault> {
         self.shared.ailment()
+    }
+
+    fn lost(&self) -> u64 {
+        self.shared.lost()
     }
 
     async fn close(&self) -> Result<(), Fault> {

@@ -6,10 +6,10 @@
 //! **When the disk fails.** The database refuses every write after a failed one, because it does
 //! not know what reached the disk. When the disk was full, or the failure was in the background
 //! (tables are written there; the journal is whole), the writer closes and reopens the database,
-//! which cuts off the unfinished batch, and goes on. Any other failure of the journal is final: a
+//! which cuts off the unfinished batch, and goes on. Until a write succeeds, or until an event of the
+//! largest size would fit the disk again, [`Bus::ailment`](crate::flow::Bus::ailment) tells it. Any other failure of the journal is final: a
 //! sync that failed once may report success later without having written anything, so only a
-//! restart on a sound disk helps. Until then every write is refused with the reason, and
-//! [`Bus::ailment`](crate::flow::Bus::ailment) tells it.
+//! restart on a sound disk helps. Until then every write is refused with the reason.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,6 +33,9 @@ const RETAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// A database that could not be reopened is tried again after this long.
 const REOPEN_EVERY: Duration = Duration::from_secs(1);
+
+/// A disk that was full is tried again after this long.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// Wall time may jump while the writer sleeps towards a due time; it looks again this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -62,6 +65,8 @@ pub(super) struct Writer {
     health: Health,
     last_now: i64,
     flush_at: Option<Duration>,
+    /// When the disk is tried again; while a write has failed and none has succeeded since.
+    probe_at: Option<Duration>,
     retain_at: Duration,
     pass: Pass,
     reclaim: Option<JoinHandle<()>>,
@@ -81,6 +86,7 @@ impl Writer {
             health: Health::Sound,
             last_now: 0,
             flush_at: None,
+            probe_at: None,
             retain_at: RETAIN_EVERY,
             pass: Pass::default(),
             reclaim: None,
@@ -93,6 +99,9 @@ impl Writer {
             let Taken { jobs, closed } = self.shared.queue.take(self.patience());
             let jobs = self.sort(jobs);
             self.heal();
+            if jobs.is_empty() {
+                self.probe();
+            }
             let moved = self.due_positions(closed);
             self.write(jobs, moved);
             if closed {
@@ -113,6 +122,9 @@ impl Writer {
         }
         if let Health::Reopen(at, _) = self.health {
             until = until.min(at);
+        }
+        if let Some(probe) = self.probe_at {
+            until = until.min(probe);
         }
         let patience = until.saturating_sub(uptime);
         let due = self.memory.as_ref().and_then(|memory| memory.next_due);
@@ -187,6 +199,7 @@ impl Writer {
             Ok(()) => {
                 if writes {
                     shared.set_ailment(None);
+                    self.probe_at = None;
                 }
                 pending.succeed(&shared);
                 if moved_delayed {
@@ -242,6 +255,7 @@ impl Writer {
                 tracing::warn!("the bus's database was closed and opened again after a failed write");
                 self.memory = Some(memory);
                 self.health = Health::Sound;
+                self.probe_at = Some(uptime);
             }
             Err(fault) => {
                 tracing::error!(error = %fault.chain(), "the bus's database cannot be opened again");
@@ -249,6 +263,24 @@ impl Writer {
                 self.health = Health::Reopen(self.shared.uptime() + REOPEN_EVERY, fault);
             }
         }
+    }
+
+    /// Tries whether the disk has room again, so that the bus is found well also when nobody writes.
+    fn probe(&mut self) {
+        let uptime = self.shared.uptime();
+        if !matches!(self.health, Health::Sound) || self.probe_at.is_none_or(|at| at > uptime) {
+            return;
+        }
+        self.probe_at = match self.shared.slot.probe(self.shared.config.max_event_bytes) {
+            Ok(()) => {
+                self.shared.set_ailment(None);
+                None
+            }
+            Err(fault) => {
+                self.shared.set_ailment(Some(fault));
+                Some(uptime + PROBE_EVERY)
+            }
+        };
     }
 
     /// Answers a round that cannot even be put together.

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::one;
-use crate::api::client;
 use crate::api::event_bus::{AllowedNamespaces, BusSpec, NatsBlock};
-use crate::api::{FieldPath, Problems, Secrets};
+use crate::api::{FieldPath, Problems, Secrets, value};
 use crate::buses::{embedded, jetstream, kafka, redis};
 use crate::cli::documents::Documents;
 use crate::cli::report::Report;
@@ -134,7 +133,7 @@ fn judge_nats(nats: &NatsBlock, path: &FieldPath, problems: &mut Problems) {
 fn judge_namespaces(allowed: &AllowedNamespaces, path: &FieldPath, problems: &mut Problems) {
     let known = [("All", false), ("Same", false), ("Selector", true)];
     let from = allowed.from.as_deref().unwrap_or("All");
-    let by_selector = client::word(from, &known, &path.field("from"), problems);
+    let by_selector = value::word(from, &known, &path.field("from"), problems);
     match (by_selector, &allowed.selector) {
         (Some(true), None) => problems.push(&path.field("selector"), "required with from: Selector, and missing"),
         (Some(false), Some(_)) => problems.warn(&path.field("selector"), "has no effect without from: Selector"),

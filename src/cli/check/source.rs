@@ -6,7 +6,7 @@ use super::bus::Buses;
 use super::webhooks;
 use crate::api::client::{self, Backoff};
 use crate::api::event_source::{EventCommon, EventSourceSpec};
-use crate::api::{FieldPath, Problems, Secrets};
+use crate::api::{FieldPath, Problems, Secrets, value};
 use crate::cli::documents::Document;
 use crate::intake::Overrides;
 use crate::router::route::Trigger;
@@ -135,7 +135,7 @@ fn judge_words(spec: &EventSourceSpec, path: &FieldPath, problems: &mut Problems
     let mut function = false;
     if let Some(word) = &spec.workload {
         let path = path.field("workload");
-        function = client::word(word, &[("deployment", false), ("function", true)], &path, problems) == Some(true);
+        function = value::word(word, &[("deployment", false), ("function", true)], &path, problems) == Some(true);
         if function {
             problems.warn(&path, "counts in a cluster only");
         }
@@ -148,7 +148,7 @@ fn judge_words(spec: &EventSourceSpec, path: &FieldPath, problems: &mut Problems
         let number = (1..=2).contains(&level.len()) && level.bytes().all(|byte| byte.is_ascii_digit());
         if !number {
             let known = ["trace", "debug", "info", "warn", "error"].map(|level| (level, ()));
-            client::word(level, &known, &path.field("logLevel"), problems);
+            value::word(level, &known, &path.field("logLevel"), problems);
         }
     }
 }

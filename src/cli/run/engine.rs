@@ -4,6 +4,7 @@
 //! first, then intakes empty themselves, then routers finish what is in flight, then buses close.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -22,7 +23,7 @@ use crate::router::decision::{Observer, Unobserved};
 use crate::router::pipeline::{self, Joined, Router};
 use crate::router::route::{Policy, StatusCodes, Target, Trigger};
 use crate::sinks;
-use crate::task::{Clock, Group, Shutdown};
+use crate::task::{self, Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
 
 /// The consumer group of a standalone router: one for all Triggers of a bus.
@@ -50,20 +51,21 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
     let (sourcing, routing) = (Shutdown::new(), Shutdown::new());
 
     let buses = open(&plan.buses, options, &context).await?;
-    let narrator = (!options.quiet).then(|| Arc::new(Narrator::new()));
+    let narrator = (!options.quiet).then(|| Arc::new(Narrator::new(options.values())));
     let observer: Arc<dyn Observer> = match &narrator {
         Some(narrator) => narrator.clone(),
         None => Arc::new(Unobserved),
     };
     let mut routers = Group::new(&routing);
-    for (opened, BusPlan { triggers, .. }) in buses.iter().zip(plan.buses) {
-        if let Some(router) = join(triggers, &opened.bus, &observer, options, &routing, &context).await? {
+    let mut watched = Vec::with_capacity(buses.len());
+    for (opened, BusPlan { name, triggers, .. }) in buses.iter().zip(plan.buses) {
+        watched.push((name, opened.bus.clone()));
+        if let Some(router) = join(triggers, &opened.bus, &observer, &routing, &context).await? {
             routers.spawn(router.run());
         }
     }
     let mut sources = Group::new(&sourcing);
     start(plan.feeds, &buses, options, &context, &mut sources).await?;
-    let watched = buses.iter().map(|opened| opened.bus.clone()).collect();
     let admin = Arc::new(Admin::new(context.metrics.clone(), context.clock.clone(), watched));
     let mut side = Group::new(&Shutdown::new());
     serve_admin(&admin, options, &mut side).await?;
@@ -81,17 +83,46 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
         ended = routers.next(), if !routers.is_empty() => early("a router", ended),
     };
     admin.set_ready(false);
-    sourcing.request();
-    let outcome = outcome.and(sources.join().await);
-    routing.request();
-    let outcome = outcome.and(routers.join().await);
+    let stop = Stop::within(options.grace);
+    let outcome = outcome.and(stop.join("sources", &sourcing, sources).await);
+    let outcome = outcome.and(stop.join("routers", &routing, routers).await);
     for opened in &buses {
         opened.bus.close().await.context("cannot close the bus")?;
     }
-    side.shutdown().request();
-    outcome.and(side.join().await)?;
+    let showing = side.shutdown().clone();
+    outcome.and(stop.join("metrics and health", &showing, side).await)?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The grace period, from the moment that the stop was asked for and over all parts.
+struct Stop {
+    grace: Duration,
+    elapsed: Box<dyn Fn() -> Duration + Send + Sync>,
+}
+
+impl Stop {
+    /// Of the period, as much is left to the parts themselves to end what they do in good order;
+    /// the rest is for closing the buses.
+    const WORKING: f64 = 0.9;
+
+    fn within(grace: Duration) -> Self {
+        Self { grace, elapsed: Box::new(task::stopwatch()) }
+    }
+
+    /// Asks the parts to stop and waits for them. What does not end by itself is dropped with its
+    /// receipts: it is handed out again after the next start.
+    async fn join(&self, what: &str, shutdown: &Shutdown, parts: Group) -> Result<(), Fault> {
+        let elapsed = (self.elapsed)();
+        shutdown.request_within(self.grace.mul_f64(Self::WORKING).saturating_sub(elapsed));
+        match task::within(self.grace.saturating_sub(elapsed), parts.join()).await {
+            Some(joined) => joined,
+            None => {
+                tracing::warn!(what, "cut off at the end of the grace period");
+                Ok(())
+            }
+        }
+    }
 }
 
 /// A part that ends before it is asked to is a failure, even when it says that all is well.
@@ -114,7 +145,6 @@ async fn join(
     triggers: Vec<Trigger>,
     bus: &Arc<dyn Bus>,
     observer: &Arc<dyn Observer>,
-    options: &Options,
     shutdown: &Shutdown,
     context: &Context,
 ) -> anyhow::Result<Option<Joined>> {
@@ -124,7 +154,7 @@ async fn join(
     let sinks = |target: &Target, policy: &Policy| sink(target, policy, bus, &context.client);
     let plan = pipeline::Plan::new(triggers, &sinks, &context.metrics)?;
     let group = ConsumerGroup::new(CONSUMER_GROUP)?;
-    let settings = pipeline::Settings { grace: options.grace, ..pipeline::Settings::new(group) };
+    let settings = pipeline::Settings::new(group);
     let (metrics, observer, clock) = (context.metrics.clone(), observer.clone(), context.clock.clone());
     let router = Router::new(plan, settings, bus.clone(), metrics, observer, clock, shutdown)?;
     Ok(Some(router.join().await?))
@@ -170,21 +200,24 @@ async fn start(
 ) -> anyhow::Result<()> {
     let mut listening = Vec::with_capacity(feeds.len());
     for feed in feeds {
-        let (Opened { bus, store }, origin) = (buses[feed.bus].clone(), feed.origin());
+        let Opened { bus, store } = buses[feed.bus].clone();
         let (outlet, events) = outlet(OUTLET_BOUND);
+        let outlet = outlet.limited(intake::max_event_bytes(&*bus));
+        let metrics = context.metrics.intake(&feed.namespace, &feed.source, &feed.event);
+        let entry = catalog::Feed { identity: feed.identity(), config: feed.config, outlet, store };
         let settings = intake::Settings {
             bus,
             topic: feed.topic,
             dead_letters: feed.dead_letters,
-            origin: origin.clone(),
+            origin: entry.origin(),
             overrides: feed.overrides,
             clock: context.clock.clone(),
-            metrics: context.metrics.intake(&feed.namespace, &feed.source, &feed.event),
+            metrics,
         };
         // It ends when its source is gone, not when the stop is asked for: a webhook that is being
         // answered waits for its event to be kept.
         group.spawn(Intake::new(events, settings).run(Shutdown::new()));
-        listening.push(catalog::Feed { config: feed.config, outlet, origin, store });
+        listening.push(entry);
     }
     for source in catalog::sources(listening, options.bind, &context.clock).await? {
         let run = source.run(group.shutdown().clone());

@@ -16,6 +16,7 @@ use super::report::Report;
 use super::secrets::Local;
 use super::{Outcome, block_on, terminal};
 use super::{check, documents};
+use crate::router::filter::Values;
 use plan::Plan;
 
 /// Runs a flow on this machine: EventSources, EventBuses and Triggers from YAML, with an embedded
@@ -57,6 +58,17 @@ pub struct Options {
     /// No line for each decision, and no live summary
     #[arg(long, short)]
     quiet: bool,
+
+    /// Show values of the data of events in these lines; without it they are named by kind and length
+    #[arg(long)]
+    show_data: bool,
+}
+
+impl Options {
+    /// How much of the data of events may be logged.
+    fn values(&self) -> Values {
+        if self.show_data { Values::Shown } else { Values::Redacted }
+    }
 }
 
 /// Runs until a signal asks to stop.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::event::Event;
 use crate::router::decision::{Decision, Observer};
+use crate::router::filter::Values;
 use crate::task;
 
 /// Lines a second at most; a line costs several microseconds, and nobody reads faster.
@@ -12,6 +13,8 @@ const LINES_PER_SECOND: u64 = 100;
 
 /// Writes decisions to the log. Beyond its pace it counts instead.
 pub struct Narrator {
+    /// Whether values of data may be in the lines.
+    values: Values,
     elapsed: Box<dyn Fn() -> Duration + Send + Sync>,
     /// The second that `told` belongs to.
     second: AtomicU64,
@@ -20,8 +23,9 @@ pub struct Narrator {
 }
 
 impl Narrator {
-    pub fn new() -> Self {
+    pub fn new(values: Values) -> Self {
         Self {
+            values,
             elapsed: Box::new(task::stopwatch()),
             second: AtomicU64::new(0),
             told: AtomicU64::new(0),
@@ -59,7 +63,7 @@ impl Observer for Narrator {
         match decision {
             Decision::Received { .. } => {}
             Decision::Filtered { trigger, input, filter, .. } => {
-                tracing::info!(id, ty, trigger, input, why = filter.explain(event), "filtered out");
+                tracing::info!(id, ty, trigger, input, why = filter.explain(event, self.values), "filtered out");
             }
             Decision::Unmatched { topic } => tracing::info!(id, ty, %topic, "no trigger wants it"),
             Decision::Delivered { subscriber, address, code, attempt, took } => {

@@ -51,10 +51,9 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// `/namespace/source/event`: the `source` of events that are no CloudEvents when they come,
-    /// and the name under which the feed keeps state.
-    pub fn origin(&self) -> String {
-        format!("/{}/{}/{}", self.namespace, self.source, self.event)
+    /// `namespace/source/event`: the name under which the feed keeps state.
+    pub fn identity(&self) -> String {
+        format!("{}/{}/{}", self.namespace, self.source, self.event)
     }
 }
 

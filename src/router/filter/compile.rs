@@ -58,15 +58,8 @@ fn join(mut parts: Vec<Expression>, any: bool) -> Expression {
 
 fn kinds(raw: &Kinds, path: &FieldPath, problems: &mut Problems) -> Vec<Expression> {
     let mut parts = Vec::new();
-    if !raw.exprs.is_empty() {
-        unsupported(&path.field("exprs"), "exprs", problems);
-    }
-    if raw.script.is_some() {
-        unsupported(&path.field("script"), "script", problems);
-    }
-    if raw.cel.is_some() {
-        unsupported(&path.field("cel"), "cel", problems);
-    }
+    let later = [("exprs", !raw.exprs.is_empty()), ("script", raw.script.is_some()), ("cel", raw.cel.is_some())];
+    parts.extend(later.into_iter().filter(|(_, there)| *there).map(|(name, _)| unsupported(path, name, problems)));
     is_or(raw.expr_logical_operator.as_deref(), &path.field("exprLogicalOperator"), problems);
     let any = is_or(raw.data_logical_operator.as_deref(), &path.field("dataLogicalOperator"), problems);
     let list = path.field("data");
@@ -92,14 +85,16 @@ fn kinds(raw: &Kinds, path: &FieldPath, problems: &mut Problems) -> Vec<Expressi
     parts
 }
 
-fn unsupported(path: &FieldPath, name: &str, problems: &mut Problems) {
-    problems.push(path, format!("{name} is not supported yet by this version"));
+/// Stands for the member `name` of the value at `path`; whoever evaluates filters refuses it.
+fn unsupported(path: &FieldPath, name: &str, problems: &mut Problems) -> Expression {
+    problems.unsupported(&path.field(name), name);
+    Expression::Any(Vec::new())
 }
 
 fn data(raw: &DataFilter, path: &FieldPath, problems: &mut Problems) -> Option<DataTest> {
     let before = problems.len();
     if raw.template.as_deref().is_some_and(|template| !template.is_empty()) {
-        problems.push(&path.field("template"), "template is not supported yet by this version");
+        unsupported(path, "template", problems);
     }
     let compiled = match Path::compile(&raw.path) {
         Ok(compiled) => Some(compiled),
@@ -264,10 +259,8 @@ fn dialect(raw: &Dialect, path: &FieldPath, problems: &mut Problems) -> Expressi
         Dialect::Exact(map) => attributes(map, &path.field("exact"), Want::Equal, problems),
         Dialect::Prefix(map) => attributes(map, &path.field("prefix"), Want::Prefix, problems),
         Dialect::Suffix(map) => attributes(map, &path.field("suffix"), Want::Suffix, problems),
-        Dialect::Cesql(_) => {
-            unsupported(&path.field("cesql"), "cesql", problems);
-            Expression::All(Vec::new())
-        }
+        Dialect::Cesql(_) => unsupported(path, "cesql", problems),
+        Dialect::Sql(_) => unsupported(path, "sql", problems),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::json;
 use super::path::{Found, Path};
 use super::pattern::Pattern;
-use super::{Cause, Payload, Subject, Verdict};
+use super::{Cause, Payload, Subject, Values, Verdict};
 
 /// The longest value shown when a decision is explained, in characters.
 const SHOWN: usize = 80;
@@ -91,12 +91,16 @@ impl DataTest {
         }
     }
 
-    pub(super) fn explain(&self, subject: &Subject<'_>) -> String {
+    pub(super) fn explain(&self, subject: &Subject<'_>, values: Values) -> String {
+        let show = match values {
+            Values::Shown => shortened,
+            Values::Redacted => redacted,
+        };
         let seen = match subject.payload() {
             Payload::Absent => "nothing to look at: the event has no data".to_owned(),
             Payload::Unusable(_) => "nothing to look at: the data is no JSON that can be read".to_owned(),
             Payload::Json(text) => match self.path.find(text) {
-                Found::Value(raw) => format!("data {} is {}", self.path.as_str(), shortened(&raw)),
+                Found::Value(raw) => format!("data {} is {}", self.path.as_str(), show(&raw)),
                 Found::Missing => format!("data {} is missing", self.path.as_str()),
                 Found::TooCostly => format!("data {} costs too much to read", self.path.as_str()),
             },
@@ -142,4 +146,18 @@ fn shortened(raw: &str) -> String {
         Some((cut, _)) => format!("{}...", &raw[..cut]),
         None => raw.to_owned(),
     }
+}
+
+/// What a raw token is, and how long; nothing else of it.
+fn redacted(raw: &str) -> String {
+    let kind = match raw.as_bytes().first() {
+        Some(b'"') => "text",
+        Some(b'{') => "an object",
+        Some(b'[') => "a list",
+        // Their length would tell which it is.
+        Some(b't' | b'f') => return "true or false".to_owned(),
+        Some(b'n') => return "null".to_owned(),
+        _ => "a number",
+    };
+    format!("{kind} of {} bytes", raw.len())
 }

@@ -74,6 +74,16 @@ impl Cause {
     }
 }
 
+/// How much of the data of an event an explanation shows. Attributes are shown in any case: they are
+/// what systems route by, while data may be private.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// What values are, and how long, but not which.
+    Redacted,
+    /// The values, long ones cut.
+    Shown,
+}
+
 /// A compiled filter. Cheap to evaluate, never fails, holds no state.
 #[derive(Clone, Debug)]
 pub struct Filter(Expression);
@@ -97,7 +107,8 @@ impl Filter {
 
     /// Compiles the filters of the input at `input`, whose members are `filters` and
     /// `filtersLogicalOperator` (`and` or `or` between the kinds; `and` when absent). Everything
-    /// wrong goes to `problems`; the result is of use only when nothing was added there.
+    /// wrong or not supported yet goes to `problems`; the result is of use only when neither was
+    /// added there.
     pub fn compile(filters: &Filters, operator: Option<&str>, input: &FieldPath, problems: &mut Problems) -> Self {
         Self(compile::filters(filters, operator, input, problems))
     }
@@ -112,10 +123,10 @@ impl Filter {
     }
 
     /// The verdict of every part with the value it saw, one a line; for people only.
-    pub fn explain(&self, event: &Event) -> String {
+    pub fn explain(&self, event: &Event, values: Values) -> String {
         let subject = Subject::new(event);
         let mut lines = Vec::new();
-        self.0.explain(&subject, 0, &mut lines);
+        self.0.explain(&subject, values, 0, &mut lines);
         lines.join("\n")
     }
 
@@ -155,7 +166,7 @@ impl Expression {
         }
     }
 
-    fn explain(&self, subject: &Subject<'_>, depth: usize, lines: &mut Vec<String>) {
+    fn explain(&self, subject: &Subject<'_>, values: Values, depth: usize, lines: &mut Vec<String>) {
         let verdict = match self.judge(subject) {
             Verdict::Yes => "yes".to_owned(),
             Verdict::No => "no".to_owned(),
@@ -167,12 +178,12 @@ impl Expression {
             Self::Any(parts) => ("any of".to_owned(), parts),
             Self::Not(part) => ("not".to_owned(), std::slice::from_ref(part)),
             Self::Attribute(test) => (test.explain(subject), &[]),
-            Self::Data(test) => (test.explain(subject), &[]),
+            Self::Data(test) => (test.explain(subject, values), &[]),
             Self::Time(span) => (span.explain(subject), &[]),
         };
         lines.push(format!("{}{verdict}: {text}", "  ".repeat(depth)));
         for part in parts {
-            part.explain(subject, depth + 1, lines);
+            part.explain(subject, values, depth + 1, lines);
         }
     }
 }

@@ -45,8 +45,8 @@ pub struct Settings {
     pub max_in_flight: usize,
     /// As above, in bytes of events; one batch may exceed it.
     pub max_bytes_in_flight: usize,
-    /// How long events in flight may take to finish after the stop is asked for. What is left is
-    /// handed out again after the restart.
+    /// How long events in flight may take to finish after the stop is asked for, unless the request
+    /// to stop says it. What is left is handed out again after the restart.
     pub grace: Duration,
 }
 

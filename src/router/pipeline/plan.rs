@@ -105,7 +105,10 @@ impl Wiring<'_> {
             let sink = sinks(target, policy)?;
             let part = part(position, target);
             let (dead_letters, policy) = (dead_letters.clone(), policy.clone());
-            let destination = Destination::new(&subscriber.id, part, sink, dead_letters, policy, self.metrics);
+            let mut destination = Destination::new(&subscriber.id, part, sink, dead_letters, policy, self.metrics);
+            if position > 0 {
+                destination.metrics = destination.metrics.of_another_target();
+            }
             let destination = Arc::new(destination);
             if self.destinations.insert(destination.key.clone(), Arc::clone(&destination)).is_some() {
                 return Err(Fault::new(FaultKind::Conflict, "wire a subscriber", "another has the same name")

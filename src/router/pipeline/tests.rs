@@ -129,6 +129,11 @@ async fn of_a_sink_and_a_topic_only_the_one_that_failed_is_tried_again() {
         .await;
     assert_eq!((sink.taken(), copy.taken()), (vec![event("1")], vec![event("1")]));
     assert_eq!(copy.attempts(), 1);
+    let counted = bench.metrics.encode();
+    for (outcome, count) in [("matched", 1), ("delivered", 2)] {
+        let line = format!("subscriber=\"sub\",outcome=\"{outcome}\"}} {count}\n");
+        assert!(counted.contains(&line), "{line}{counted}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -37,18 +37,18 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Works until `stop`, or until the bus is closed.
+    /// Works until `shutdown`, or until the bus is closed.
     ///
     /// # Errors
     /// When the subscription is over for good.
-    pub async fn run(self, stop: Shutdown) -> Result<(), Fault> {
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Fault> {
         let Self { route, topic, mut member, delivery, metrics, settings } = self;
         let parks = delivery.bus.capability().delayed;
         let job = Job { route: &route, topic: &topic, delivery: &delivery, parks };
         let in_flight = metrics.in_flight();
         let mut flying = FuturesUnordered::new();
         let mut bytes = 0_usize;
-        let mut stop = pin!(stop.requested());
+        let mut stop = pin!(shutdown.requested());
         let ended = loop {
             // All that is ready first: each turn of the select below costs a boxed future.
             while let Some(Some(settled)) = flying.next().now_or_never() {
@@ -84,7 +84,8 @@ impl Worker {
             }
         };
         // What does not finish in time is dropped with its receipts, and so handed out again.
-        let drained = task::within(settings.grace, async { while flying.next().await.is_some() {} }).await;
+        let drained =
+            task::within(shutdown.left(settings.grace), async { while flying.next().await.is_some() {} }).await;
         if drained.is_none() {
             tracing::warn!(%topic, events = flying.len(), "stopped with events in flight: they will be handed out again");
         }

@@ -1,38 +1,11 @@
 //! The checks that the parsers of this room share. Each reports what is wrong at its path.
 
-use std::time::Duration;
-
-use crate::api::{FieldPath, Problems, duration};
+use crate::api::{FieldPath, Problems};
 
 /// The longest name of a Kubernetes object that becomes a label (RFC 1123 label).
 const MAX_LABEL: usize = 63;
 /// The longest name of any Kubernetes object (RFC 1123 subdomain).
 const MAX_OBJECT_NAME: usize = 253;
-
-/// A duration; zero is one.
-pub(super) fn span(text: &str, path: &FieldPath, problems: &mut Problems) -> Option<Duration> {
-    duration::parse(text).map_err(|message| problems.push(path, message)).ok()
-}
-
-/// A duration longer than zero.
-pub(super) fn positive_span(text: &str, path: &FieldPath, problems: &mut Problems) -> Option<Duration> {
-    let span = span(text, path, problems)?;
-    if span.is_zero() {
-        problems.push(path, "must be longer than zero");
-        return None;
-    }
-    Some(span)
-}
-
-/// What the word stands for, among the known words.
-pub(super) fn word<T: Copy>(text: &str, known: &[(&str, T)], path: &FieldPath, problems: &mut Problems) -> Option<T> {
-    let found = known.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
-    if found.is_none() {
-        let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
-        problems.unknown_value(path, text, &words);
-    }
-    found
-}
 
 /// A number within bounds, both included.
 pub(super) fn bounded(number: u32, least: u32, most: u32, path: &FieldPath, problems: &mut Problems) -> Option<u32> {

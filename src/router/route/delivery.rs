@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{DeadLetter, Growth, Target, check};
 use crate::api::trigger::DeliverySpec;
-use crate::api::{FieldPath, Problems, SinkSpec};
+use crate::api::{FieldPath, Problems, SinkSpec, value};
 
 /// The most retries taken: with the default longest pause, five weeks; beyond it is a slip.
 pub(super) const MAX_RETRIES: u32 = 10_000;
@@ -34,24 +34,24 @@ impl Delivery {
             growth: spec
                 .backoff_policy
                 .as_deref()
-                .and_then(|policy| check::word(policy, &policies, &path.field("backoffPolicy"), problems)),
+                .and_then(|policy| value::word(policy, &policies, &path.field("backoffPolicy"), problems)),
             base: spec
                 .backoff_delay
                 .as_deref()
-                .and_then(|delay| check::positive_span(delay, &path.field("backoffDelay"), problems)),
+                .and_then(|delay| value::positive_span(delay, &path.field("backoffDelay"), problems)),
             timeout: spec
                 .timeout
                 .as_deref()
-                .and_then(|timeout| check::positive_span(timeout, &path.field("timeout"), problems)),
+                .and_then(|timeout| value::positive_span(timeout, &path.field("timeout"), problems)),
             // Zero is Knative's way to have `Retry-After` ignored.
             retry_after_max: spec
                 .retry_after_max
                 .as_deref()
-                .and_then(|most| check::span(most, &path.field("retryAfterMax"), problems)),
+                .and_then(|most| value::span(most, &path.field("retryAfterMax"), problems)),
             structured: spec
                 .format
                 .as_deref()
-                .and_then(|format| check::word(format, &formats, &path.field("format"), problems)),
+                .and_then(|format| value::word(format, &formats, &path.field("format"), problems)),
             dead_letter: DeadLetter::parse(
                 spec.dead_letter_sink.as_ref(),
                 spec.dead_letter_topic.as_deref(),

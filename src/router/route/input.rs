@@ -2,7 +2,7 @@
 
 use super::{BusDefaults, check, pending};
 use crate::api::trigger::{InputSpec, TriggerSpec};
-use crate::api::{FieldPath, Problems};
+use crate::api::{FieldPath, Problems, value};
 use crate::router::filter::Filter;
 
 /// One named input.
@@ -96,7 +96,7 @@ fn filter(spec: &InputSpec, path: &FieldPath, problems: &mut Problems) -> Filter
     if let Some(operator) = operator {
         let path = path.field("filtersLogicalOperator");
         let known = [("and", ()), ("or", ())];
-        if check::word(operator, &known, &path, problems).is_some() {
+        if value::word(operator, &known, &path, problems).is_some() {
             problems.warn(&path, "has no effect without \"filters\"");
         }
     }

@@ -6,7 +6,7 @@ use crate::api::trigger::{
     BatchSpec, CircuitBreakerSpec, ConditionsReset, CorrelateSpec, ParameterSpec, RateLimitSpec, SubscriberSpec,
     TransformSpec,
 };
-use crate::api::{FieldPath, Problems};
+use crate::api::{FieldPath, Problems, value};
 
 /// Calls `read` and reports the feature when it found nothing wrong.
 fn pending(path: &FieldPath, feature: &str, problems: &mut Problems, read: impl FnOnce(&FieldPath, &mut Problems)) {
@@ -64,18 +64,18 @@ pub(super) fn subscriber(spec: &SubscriberSpec, names: &[&str], path: &FieldPath
 fn joins(spec: &SubscriberSpec, names: &[&str], path: &FieldPath, problems: &mut Problems) {
     if let Some(window) = &spec.window {
         pending(&path.field("window"), "a window", problems, |path, problems| {
-            check::positive_span(window, path, problems);
+            value::positive_span(window, path, problems);
         });
     }
     if let Some(window) = &spec.negation_window {
         pending(&path.field("negationWindow"), "a negation window", problems, |path, problems| {
-            check::positive_span(window, path, problems);
+            value::positive_span(window, path, problems);
         });
     }
     if let Some(hold) = &spec.hold {
         let path = path.field("hold");
         // Holding a match for no time is what happens without the setting.
-        if check::span(hold, &path, problems).is_some_and(|hold| !hold.is_zero()) {
+        if value::span(hold, &path, problems).is_some_and(|hold| !hold.is_zero()) {
             problems.unsupported(&path, "holding a match");
         }
     }
@@ -91,7 +91,7 @@ fn joins(spec: &SubscriberSpec, names: &[&str], path: &FieldPath, problems: &mut
     }
     if let Some(payload) = &spec.payload {
         // One event fires what can be run today, and it is both all of them and the last.
-        check::word(payload, &[("all", ()), ("last", ())], &path.field("payload"), problems);
+        value::word(payload, &[("all", ()), ("last", ())], &path.field("payload"), problems);
     }
 }
 
@@ -145,7 +145,7 @@ fn check_batch(spec: &BatchSpec, path: &FieldPath, problems: &mut Problems) {
         problems.push(&path.field("count"), "must be at least 1");
     }
     if let Some(within) = &spec.within {
-        check::positive_span(within, &path.field("within"), problems);
+        value::positive_span(within, &path.field("within"), problems);
     }
 }
 
@@ -156,7 +156,7 @@ fn check_parameters(parameters: &[ParameterSpec], names: &[&str], path: &FieldPa
         let name = &parameter.src.dependency_name;
         known_input(name, names, &path.field("src").field("dependencyName"), problems);
         if let Some(operation) = parameter.operation.as_deref().filter(|operation| !operation.is_empty()) {
-            check::word(operation, &operations, &path.field("operation"), problems);
+            value::word(operation, &operations, &path.field("operation"), problems);
         }
     }
 }
@@ -164,7 +164,7 @@ fn check_parameters(parameters: &[ParameterSpec], names: &[&str], path: &FieldPa
 fn check_rate_limit(spec: &RateLimitSpec, path: &FieldPath, problems: &mut Problems) {
     if let Some(unit) = &spec.unit {
         let units = ["Second", "Minute", "Hour"].map(|unit| (unit, ()));
-        check::word(unit, &units, &path.field("unit"), problems);
+        value::word(unit, &units, &path.field("unit"), problems);
     }
     if spec.requests_per_unit == 0 {
         problems.push(&path.field("requestsPerUnit"), "must be at least 1");
@@ -176,7 +176,7 @@ fn check_circuit_breaker(spec: &CircuitBreakerSpec, path: &FieldPath, problems: 
         problems.push(&path.field("consecutiveFailures"), "must be at least 1");
     }
     if let Some(open_for) = &spec.open_for {
-        check::positive_span(open_for, &path.field("openFor"), problems);
+        value::positive_span(open_for, &path.field("openFor"), problems);
     }
 }
 

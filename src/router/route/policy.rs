@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::check;
 use super::delivery::{Delivery, MAX_RETRIES};
 use crate::api::trigger::{RetryStrategy, StatusPolicy, SubscriberSpec};
-use crate::api::{FieldPath, Problems, duration};
+use crate::api::{FieldPath, Problems, duration, value};
 
 /// The most attempts of one subscriber at the same time: each holds an event and a connection.
 const MAX_CONCURRENCY: u32 = 10_000;
@@ -162,14 +162,14 @@ impl Policy {
         self.growth = Growth::Exponential(factor.unwrap_or(1.0));
         self.jitter = share(strategy.jitter, 1.0, &path.field("jitter"), problems).unwrap_or(1.0);
         let cap_path = path.field("cap");
-        let cap = strategy.cap.as_deref().and_then(|cap| check::positive_span(cap, &cap_path, problems));
+        let cap = strategy.cap.as_deref().and_then(|cap| value::positive_span(cap, &cap_path, problems));
         if cap.is_some_and(|cap| cap < self.base) {
             problems.push(&cap_path, "must not be shorter than the first pause (\"duration\")");
         }
         self.cap = cap.unwrap_or(defaults.cap).max(self.base);
         let deadline = strategy.deadline.as_deref();
         self.deadline = deadline
-            .and_then(|deadline| check::positive_span(deadline, &path.field("deadline"), problems))
+            .and_then(|deadline| value::positive_span(deadline, &path.field("deadline"), problems))
             .unwrap_or(defaults.deadline);
     }
 }

@@ -5,7 +5,7 @@ use super::subscriber::{self, DIRECT, Scope};
 use super::{BusDefaults, DeadLetter, Input, Policy, Subscriber, Target, check, input};
 use crate::api::event_source::EventSourceSpec;
 use crate::api::trigger::TriggerSpec;
-use crate::api::{FieldPath, Problems};
+use crate::api::{FieldPath, Problems, value};
 use crate::router::condition::Condition;
 use crate::router::filter::Filter;
 
@@ -87,11 +87,11 @@ fn check_words(spec: &TriggerSpec, path: &FieldPath, problems: &mut Problems) {
         check::object_name(bus, &path.field("eventBus"), problems);
     }
     if let Some(mode) = &spec.mode {
-        check::word(mode, &[("dedicated", ()), ("shared", ())], &path.field("mode"), problems);
+        value::word(mode, &[("dedicated", ()), ("shared", ())], &path.field("mode"), problems);
     }
     if let Some(workload) = &spec.workload {
         let path = path.field("workload");
-        let function = check::word(workload, &[("deployment", false), ("function", true)], &path, problems);
+        let function = value::word(workload, &[("deployment", false), ("function", true)], &path, problems);
         if function == Some(true) {
             problems.warn(&path, "counts in a cluster only");
         }
@@ -106,6 +106,6 @@ fn check_log_level(level: &str, path: &FieldPath, problems: &mut Problems) {
     let number = !level.is_empty() && level.len() <= 2 && level.bytes().all(|byte| byte.is_ascii_digit());
     if !number {
         let known = ["trace", "debug", "info", "warn", "error"].map(|level| (level, ()));
-        check::word(level, &known, path, problems);
+        value::word(level, &known, path, problems);
     }
 }

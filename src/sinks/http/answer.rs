@@ -118,8 +118,9 @@ impl Answer {
 /// The one table from a status that is no success to a fault.
 ///
 /// What a repetition can cure is retried: the other side is starting (404), slow (408), busy (409,
-/// 429) or broken (5xx); so is a 413 that names a time (RFC 9110, section 15.5.14). Everything else
-/// would be refused again.
+/// 429) or broken (5xx); so is a 413 that names a time (RFC 9110, section 15.5.14). A success that
+/// the subscriber's list does not name (202 for "not yet") is a failure worth a retry, as in Argo
+/// Events. Everything else would be refused again.
 pub(super) fn classify(
     status: StatusCode,
     retry_after: Option<&http::HeaderValue>,
@@ -127,6 +128,7 @@ pub(super) fn classify(
 ) -> (FaultKind, Retry) {
     let after = || retry_after.and_then(|value| retry_after::parse(value, now)).map(Retry::After);
     let (kind, retryable) = match status.as_u16() {
+        200..=299 => (FaultKind::Rejected, true),
         401 | 403 | 407 => (FaultKind::Denied, false),
         404 => (FaultKind::NotFound, true),
         408 | 504 => (FaultKind::Timeout, true),

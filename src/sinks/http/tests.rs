@@ -168,7 +168,7 @@ async fn allowed_status_codes_replace_every_2xx() {
     check(200, true).await.unwrap();
     assert_eq!(check(409, true).await.unwrap().code, Some(409));
     let fault = check(202, false).await.unwrap_err();
-    assert_eq!(fault.retry(), Retry::Never);
+    assert_eq!(fault.retry(), Retry::Backoff, "a success that the list does not name is tried again");
     assert!(fault.message().contains("not among the allowed status codes"), "{fault}");
 }
 

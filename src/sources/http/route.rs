@@ -25,8 +25,8 @@ use crate::flow::{Outlet, Position, Receipt, Received};
 use crate::listen::{self, Answer, BodyLimits, Handler};
 use crate::task::{self, Clock};
 
-/// The time until the bus has the events of a request; below the listener's grace period, so that
-/// a stop cuts nobody. A sender that is refused then sends the same events again.
+/// The time until the bus has the events of a request: below the 30 seconds after which many senders
+/// give up, so that they learn that it was not kept, and send the same events again.
 const KEEP_TIME: Duration = Duration::from_secs(20);
 
 /// Bodies in memory at a time, in units of [`ROOM_UNIT`]: 256 MiB, far above what a bus that keeps
@@ -212,10 +212,17 @@ impl Route {
         })
     }
 
-    /// Hands the events over and waits until each is kept.
+    /// Hands the events over and waits until each is kept. When one is too large, none is handed over.
     async fn keep(&self, events: Events, now: jiff::Timestamp) -> Result<(), Fault> {
         if events.is_empty() {
             return Ok(());
+        }
+        let limit = self.outlet.max_event_bytes();
+        if let Some(event) = events.iter().find(|event| event.record().len() > limit) {
+            let bytes = event.record().len();
+            return Err(Fault::new(FaultKind::TooLarge, "keep an event", "it is larger than the bus takes")
+                .with_context("bytes", bytes.to_string())
+                .with_context("limit", limit.to_string()));
         }
         let receipts = Arc::new(Receipts::new(events.len()));
         let kept = task::within(KEEP_TIME, async {

@@ -66,6 +66,7 @@ impl Source {
     pub async fn bind(&mut self) -> Result<SocketAddr, Fault> {
         let listener = Listener::bind(self.address, Limits::default(), self.tls.clone()).await?;
         let address = listener.local_addr();
+        tracing::info!(%address, paths = self.routes.len(), "webhooks are served");
         self.listener = Some(listener);
         Ok(address)
     }
@@ -74,11 +75,10 @@ impl Source {
 #[async_trait]
 impl Run for Source {
     async fn run(mut self: Box<Self>, shutdown: Shutdown) -> Result<(), Fault> {
-        let listener = match self.listener.take() {
-            Some(listener) => listener,
-            None => Listener::bind(self.address, Limits::default(), self.tls.clone()).await?,
-        };
-        tracing::info!(address = %listener.local_addr(), paths = self.routes.len(), "webhooks are served");
+        if self.listener.is_none() {
+            self.bind().await?;
+        }
+        let Some(listener) = self.listener.take() else { return Err(refused("its port was not opened")) };
         // Requests in flight hold their receipts: the listener waits for them on the way down.
         listener.serve(Arc::new(self.routes), &shutdown).await
     }

@@ -45,8 +45,12 @@ struct Served {
     group: Group,
 }
 
+/// The largest event that the bus behind the tests' outlets takes.
+const LARGEST: usize = 2000;
+
 async fn serve(config: Config) -> Served {
     let (outlet, events) = outlet(BOUND);
+    let outlet = outlet.limited(LARGEST);
     let clock = Clock::manual("2026-11-24T10:00:00Z".parse().unwrap());
     let mut source = Source::new(Ipv4Addr::LOCALHOST.into(), vec![entry(config, outlet)], clock).unwrap();
     let address = source.bind().await.unwrap();
@@ -152,6 +156,23 @@ async fn what_is_not_kept_is_sent_back() {
     served.events.close();
     let got = served.send(post(), "hi").await;
     assert_eq!((got.status, got.headers["retry-after"].as_bytes()), (StatusCode::SERVICE_UNAVAILABLE, &b"1"[..]));
+}
+
+#[tokio::test]
+async fn an_event_that_the_bus_cannot_keep_whole_is_refused_at_the_door_with_all_of_its_batch() {
+    let mut served = serve(Config { max_body_bytes: 2 * LARGEST, ..config() }).await;
+    let check = async |served: &Served, request: http::request::Builder, body: String| {
+        assert!(body.len() <= 2 * LARGEST);
+        let got = served.send(request, body).await;
+        assert_eq!((got.status.as_u16(), got.body.as_str()), (413, "the event is larger than the bus takes\n"));
+    };
+    let large = "x".repeat(LARGEST);
+    check(&served, post(), large.clone()).await;
+    let event =
+        |id: u8, data: &str| format!(r#"{{"specversion":"1.0","id":"{id}","source":"s","type":"t","data":"{data}"}}"#);
+    let batch = format!("[{},{}]", event(1, "small"), event(2, &large));
+    check(&served, post().header("content-type", "application/cloudevents-batch+json"), batch).await;
+    assert!(served.events.try_recv().is_err(), "nothing of it may be kept");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::api::client::{self, Backoff, Endpoint, Mechanism, Sasl, Tls};
 use crate::api::event_source::KafkaEvent;
-use crate::api::{FieldPath, Problems, Secrets, secret};
+use crate::api::{FieldPath, Problems, Secrets, secret, value};
 
 /// The settings of librdkafka that `config` may hold: those that tune connections and fetching.
 /// Who the client is, which offsets are committed and when, and how it proves itself is decided by
@@ -107,7 +107,7 @@ impl Config {
             group: name.or_else(|| scale?.consumer_group.clone()).filter(|group| !group.is_empty()),
             oldest: group.is_some_and(|group| group.oldest == Some(true)),
             rebalance: strategy
-                .and_then(|word| client::word(word, &known, &strategy_path, problems))
+                .and_then(|word| value::word(word, &known, &strategy_path, problems))
                 .unwrap_or_default(),
             sasl: sasl(raw, path, secrets, problems),
             tls: raw.tls.as_ref().map(|tls| Tls::parse(tls, &path.field("tls"), secrets, problems)),

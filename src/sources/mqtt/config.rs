@@ -2,7 +2,7 @@
 
 use crate::api::client::{self, Address, Backoff, Endpoint, Tls};
 use crate::api::event_source::MqttEvent;
-use crate::api::{FieldPath, Problems, Secret, SecretValue, Secrets, secret};
+use crate::api::{FieldPath, Problems, Secret, SecretValue, Secrets, secret, value};
 
 /// Schemes, their default ports, and whether they mean TLS.
 const SCHEMES: [(&str, u16); 5] = [("mqtt", 1883), ("tcp", 1883), ("mqtts", 8883), ("ssl", 8883), ("tls", 8883)];
@@ -58,7 +58,7 @@ impl Config {
         let address = client::address(&raw.url, &SCHEMES, &path.field("url"), problems);
         let versions = [("3.1.1", Version::V3_1_1), ("5", Version::V5)];
         let version = raw.version.as_deref();
-        let version = version.and_then(|word| client::word(word, &versions, &path.field("version"), problems));
+        let version = version.and_then(|word| value::word(word, &versions, &path.field("version"), problems));
         let clean_session = raw.clean_session == Some(true);
         let qos = qos(raw.qos, &path.field("qos"), problems);
         if qos == Qos::AtMostOnce {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::api::client::{self, Backoff, Endpoint, Tls};
 use crate::api::event_source::RedisEvent;
-use crate::api::{FieldPath, Problems, Secret, SecretValue, Secrets, duration, secret};
+use crate::api::{FieldPath, Problems, Secret, SecretValue, Secrets, duration, secret, value};
 
 /// What an entry may take before it is handed to another reader (Dapr's default is the same).
 const DEFAULT_PROCESSING: Duration = Duration::from_secs(60);
@@ -105,7 +105,7 @@ impl Config {
 fn topology(raw: &RedisEvent, path: &FieldPath, problems: &mut Problems) -> Topology {
     let words = [("node", false), ("cluster", true)];
     let word = raw.redis_type.as_deref();
-    let cluster = word.and_then(|word| client::word(word, &words, &path.field("redisType"), problems));
+    let cluster = word.and_then(|word| value::word(word, &words, &path.field("redisType"), problems));
     let master = raw.sentinel_master_name.as_deref().filter(|name| !name.is_empty());
     if raw.failover != Some(true) {
         if master.is_some() {

@@ -77,8 +77,13 @@ spec:
     }
     assert!(!confirmed.is_empty());
 
-    // With room again, by itself or after a restart, everything confirmed arrives, and new events are taken.
+    // With room again it is well without anyone writing. By itself or after a restart, everything
+    // confirmed arrives, and new events are taken.
+    let health = async || client.get(&process.admin("/livez")).await.unwrap();
+    let full = health().await;
+    assert!(full.code == 503 && full.body.contains("full"), "{full:?}");
     disk.grow("512m");
+    eventually("the bus is well", || async { health().await.code == 200 }).await;
     process.kill().await;
     let process = run.start().await;
     eventually("everything confirmed arrives", || async {

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 
 use crate::support::{Client, Receiver, Reply, Run, eventually, free_port, output};
@@ -136,10 +138,54 @@ async fn metrics_and_health_are_served_on_the_admin_port() {
         let counted = |line: &str| {
             line.starts_with("penstock_router_events_total") && line.contains("delivered") && line.ends_with(" 1")
         };
+        let lost = "penstock_bus_lost_events_total{bus=\"default/default\"} 0";
+        assert!(metrics.body.lines().any(|line| line == lost), "{metrics:?}");
         metrics.body.lines().any(counted)
     })
     .await;
     assert_eq!(client.get(&process.admin("/livez")).await.unwrap().code, 200);
     assert_eq!(client.get(&process.admin("/nothing")).await.unwrap().code, 404);
+    assert_eq!(process.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn the_grace_period_bounds_the_whole_stop() {
+    // Far above what a stop with this period takes, below what either side would take by itself.
+    const GRACE: &str = "1s";
+    const BOUND: Duration = Duration::from_secs(15);
+    let (folder, port, gate) = (tempfile::tempdir().unwrap(), free_port(), Arc::new(Semaphore::new(0)));
+    let held = gate.clone();
+    let receiver = Receiver::answering(move |_, _| Reply { gate: Some(held.clone()), ..Reply::code(200) }).await;
+    write_flow(folder.path(), port, &receiver.uri("/"));
+    let process = Run::new(folder.path()).with(["--grace", GRACE]).start().await;
+    post(port, "e1").await;
+    eventually("the sink has the event", || async { receiver.count() == 1 }).await;
+    // A sender that never ends its request.
+    let mut half = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    half.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n").await.unwrap();
+    // It is being served: the server asks for the body.
+    half.read_u8().await.unwrap();
+    process.signal(Signal::TERM);
+    assert_eq!(tokio::time::timeout(BOUND, process.ended()).await, Ok(Some(0)));
+
+    gate.add_permits(10);
+    let process = Run::new(folder.path()).start().await;
+    eventually("it is delivered again", || async { receiver.count() == 2 }).await;
+    assert_eq!(process.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_flow_without_triggers_keeps_its_events_and_runs_until_it_is_told_to_stop() {
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+    write_flow(folder.path(), port, "log:");
+    let flow = std::fs::read_to_string(folder.path().join("flow.yaml")).unwrap();
+    std::fs::write(folder.path().join("flow.yaml"), flow.split_once("---").unwrap().0).unwrap();
+    let process = Run::new(folder.path()).start().await;
+    post(port, "e1").await;
+    let health = Client::new().get(&process.admin("/readyz")).await.unwrap();
+    assert_eq!(health.code, 200, "{health:?}");
+    let log = process.log();
+    let (served, ready) = (log.find("webhooks are served"), log.find("ready"));
+    assert!(served.is_some() && served < ready, "what is served is told before that all is ready: {log}");
     assert_eq!(process.stop().await, Some(0));
 }

@@ -10,7 +10,7 @@ pub use start::Start;
 
 use crate::api::client::{self, Address, Endpoint, Tls};
 use crate::api::event_bus::{JetstreamBus, NatsNative, NatsStreamingBus};
-use crate::api::{FieldPath, Problems, Secret, Secrets, secret};
+use crate::api::{FieldPath, Problems, Secret, Secrets, secret, value};
 
 /// Schemes and their default ports.
 const SCHEMES: [(&str, u16); 2] = [("nats", 4222), ("tls", 4222)];
@@ -81,7 +81,7 @@ impl Config {
         }
         let known = [("file", Storage::File), ("memory", Storage::Memory)];
         let storage = raw.storage.as_deref();
-        let storage = storage.and_then(|word| client::word(word, &known, &path.field("storage"), problems));
+        let storage = storage.and_then(|word| value::word(word, &known, &path.field("storage"), problems));
         config.storage = storage.unwrap_or_default();
         config
     }
@@ -97,7 +97,8 @@ impl Config {
     pub fn parse_streaming(raw: &NatsStreamingBus, path: &FieldPath, problems: &mut Problems) -> Self {
         warn_of_streaming(raw.nats_streaming_cluster_id.is_some(), path, problems);
         subscription_type(raw.subscription_type.as_deref(), path, problems);
-        let ack_wait = client::span(raw.ack_wait_time.as_deref(), &path.field("ackWaitTime"), problems);
+        let ack_wait = raw.ack_wait_time.as_deref();
+        let ack_wait = ack_wait.and_then(|wait| value::positive_span(wait, &path.field("ackWaitTime"), problems));
         let max_in_flight = raw.max_in_flight.map(|number| {
             u32::try_from(number).ok().filter(|number| *number > 0).unwrap_or_else(|| {
                 problems.push(&path.field("maxInFlight"), format!("must be at least 1, not {number}"));
@@ -185,6 +186,6 @@ fn warn_of_streaming(with_cluster: bool, path: &FieldPath, problems: &mut Proble
 
 fn subscription_type(word: Option<&str>, path: &FieldPath, problems: &mut Problems) {
     if let Some(word) = word {
-        client::word(word, &[("topic", ()), ("queue", ())], &path.field("subscriptionType"), problems);
+        value::word(word, &[("topic", ()), ("queue", ())], &path.field("subscriptionType"), problems);
     }
 }

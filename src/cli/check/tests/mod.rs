@@ -120,6 +120,16 @@ fn webhooks_of_one_port_agree() {
 }
 
 #[test]
+fn a_webhook_that_takes_more_than_the_bus_is_warned_of() {
+    check("EventSource", "http: {a: {maxBodyBytes: 4088Ki}}", &[]);
+    check(
+        "EventSource",
+        "http: {a: {maxBodyBytes: 8Mi}}",
+        &["5:14: warning: spec.http.a.maxBodyBytes: larger than the bus takes (4Mi less 8Ki)"],
+    );
+}
+
+#[test]
 fn sinks_are_judged() {
     let check =
         |sink: &str, expected: &[&str]| check("EventSource", &format!("http: {{a: {{}}}}\nsink: {sink}"), expected);

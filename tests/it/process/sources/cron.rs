@@ -27,7 +27,7 @@ fn ticks(receiver: &Receiver) -> BTreeMap<i64, usize> {
     for seen in receiver.seen() {
         let time: jiff::Timestamp = seen.header("ce-time").parse().unwrap();
         assert_eq!(time.subsec_nanosecond(), 0, "{seen:?}");
-        assert_eq!(seen.header("ce-id"), format!("/default/clients/tick/{time}"));
+        assert_eq!(seen.header("ce-id"), format!("default/clients/tick/{time}"));
         assert_eq!(seen.header("ce-source"), "/default/clients/tick");
         *times.entry(time.as_second()).or_default() += 1;
     }

@@ -92,6 +92,17 @@ async fn bodies_over_the_limit_and_bodies_that_must_be_json_are_refused() {
 }
 
 #[tokio::test]
+async fn a_body_that_fits_the_webhook_but_not_the_bus_is_refused_and_is_no_dead_letter() {
+    let flow = Flow::start(&[("post", "path: /, maxBodyBytes: 8Mi")]).await;
+    let answer = flow.post("/", &[("webhook-id", "large")], "x".repeat(4 << 20)).await;
+    assert_eq!((answer.code, answer.body.as_str()), (413, "the event is larger than the bus takes\n"));
+    let metrics = flow.client.get(&flow.process.admin("/metrics")).await.unwrap().body;
+    assert!(!metrics.lines().any(|line| line.contains("outcome=\"poison\"") && !line.ends_with(" 0")), "{metrics}");
+    fence(&flow, "/").await;
+    flow.delivers_only(&[FENCE]).await;
+}
+
+#[tokio::test]
 async fn paths_and_methods_that_are_not_served_are_refused_and_options_shakes_hands() {
     let flow = Flow::start(&[("post", "path: /orders, methods: [POST, PUT]")]).await;
     for path in ["/", "/order", "/orders/", "/Orders"] {
