@@ -10,7 +10,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ## run: build the release binary and start the quickstart
 run:
 	$(CARGO) build --release --locked
-	$(TARGET)/release/penstock run -f examples/quickstart
+	$(TARGET)/release/penstock run -f examples/quickstart --show-data
 
 ## test: everything that must hold, benches on tiny input included
 test:

@@ -9,6 +9,7 @@ pub mod check;
 pub mod crd;
 mod display;
 pub mod documents;
+mod explain;
 mod limits;
 mod logs;
 pub mod report;
@@ -46,6 +47,7 @@ struct Arguments {
 enum Command {
     Run(run::Options),
     Check(check::Options),
+    Explain(explain::Options),
     /// Prints the custom resource definitions, for `kubectl apply -f -`
     Crd,
     Display(display::Options),
@@ -81,6 +83,9 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
     match arguments.command {
         Command::Run(options) => run::run(&options),
         Command::Check(options) => check(&options),
+        Command::Explain(options) => {
+            explain::run(&options, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())
+        }
         Command::Crd => {
             crd::run(&mut std::io::stdout().lock())?;
             Ok(Outcome::Done)

@@ -1,0 +1,227 @@
+//! `penstock explain`: what each Trigger would do with one event, and why.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::documents::{self, Document, Documents};
+use super::report::Report;
+use super::{Outcome, check, terminal};
+use crate::api::Problems;
+use crate::api::secret::Unresolved;
+use crate::api::trigger::TriggerSpec;
+use crate::event::Event;
+use crate::event::codec::json;
+use crate::router::filter::{Values, Verdict};
+use crate::router::route::{BusDefaults, DEFAULT_BUS, Input, Subscriber, Trigger};
+
+/// Shows for one event what each Trigger would do with it: every filter with the value it saw, and
+/// which subscribers it would go to. Nothing is sent
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "The event is in the CloudEvents JSON format. Without --from it is judged by every input, as if it came
+from wherever that input listens.
+
+Examples:
+  penstock explain -f flow.yaml --event order.json
+  echo '{\"specversion\": \"1.0\", ...}' | penstock explain -f flow.yaml --event - --from hooks/orders"
+)]
+pub struct Options {
+    /// YAML with Triggers: a file or a folder. Several are read together
+    #[arg(long = "file", short = 'f', required = true, value_name = "PATH")]
+    files: Vec<PathBuf>,
+
+    /// The event: a file, or - for standard input
+    #[arg(long, short, value_name = "FILE")]
+    event: PathBuf,
+
+    /// Judge only inputs that listen to this event of an EventSource
+    #[arg(long, value_name = "SOURCE/EVENT", value_parser = origin)]
+    from: Option<Origin>,
+}
+
+/// An event of an `EventSource`, in the Trigger's own namespace or another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Origin {
+    namespace: Option<String>,
+    source: String,
+    event: String,
+}
+
+fn origin(text: &str) -> Result<Origin, String> {
+    let mut parts: Vec<&str> = text.split('/').collect();
+    let namespace = (parts.len() == 3).then(|| parts.remove(0).to_owned());
+    match parts[..] {
+        [source, event] if !source.is_empty() && !event.is_empty() => {
+            Ok(Origin { namespace, source: source.to_owned(), event: event.to_owned() })
+        }
+        _ => Err("write it like hooks/orders, or namespace/hooks/orders".to_owned()),
+    }
+}
+
+/// Reads everything, and explains to `out`.
+///
+/// # Errors
+/// When `out` cannot be written to.
+pub fn run(options: &Options, stdin: &mut dyn Read, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let (documents, mut report) = documents::load(&options.files, &mut std::io::empty());
+    check::judge(&documents, &Unresolved, &mut report);
+    report.refuse_unsupported();
+    if report.has_errors() {
+        refuse(&report)?;
+        return Ok(Outcome::Refused);
+    }
+    let event = match read(&options.event, stdin) {
+        Ok(event) => event,
+        Err(reason) => {
+            writeln!(std::io::stderr(), "{}: {reason}", options.event.display())?;
+            return Ok(Outcome::Refused);
+        }
+    };
+    explain(&documents, &event, options.from.as_ref(), out)?;
+    Ok(Outcome::Done)
+}
+
+fn refuse(report: &Report) -> anyhow::Result<()> {
+    let mut err = std::io::stderr().lock();
+    report.write_lines(&mut err, terminal::is_terminal())?;
+    writeln!(err, "{}", report.summary())?;
+    Ok(())
+}
+
+/// The event, or why there is none.
+fn read(path: &Path, stdin: &mut dyn Read) -> Result<Event, String> {
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        stdin.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    } else {
+        bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    }
+    json::parse(&bytes).map_err(|error| error.to_string())
+}
+
+fn explain(documents: &Documents, event: &Event, from: Option<&Origin>, out: &mut dyn Write) -> anyhow::Result<()> {
+    writeln!(out, "event {} of type {} from {}", event.id(), event.ty(), event.source())?;
+    for Document { namespace, name, spec, .. } in &documents.triggers {
+        trigger(namespace, name, spec, event, from, out)?;
+    }
+    Ok(())
+}
+
+fn trigger(
+    namespace: &str,
+    name: &str,
+    spec: &TriggerSpec,
+    event: &Event,
+    from: Option<&Origin>,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let bus = BusDefaults::named(spec.event_bus.as_deref().unwrap_or(DEFAULT_BUS));
+    // It was judged before: nothing new can be wrong with it.
+    let trigger = Trigger::parse(namespace, name, spec, &bus, &mut Problems::new());
+    let heard = from.map(|Origin { namespace: elsewhere, source, event }| {
+        bus.topics.topic(elsewhere.as_deref().unwrap_or(namespace), source, event)
+    });
+    writeln!(out, "\nTrigger {namespace}/{name}")?;
+    let mut accepted = vec![false; trigger.inputs.len()];
+    for (input, accepted) in trigger.inputs.iter().zip(&mut accepted) {
+        let listens = heard.as_ref().is_none_or(|topic| *topic == input.topic);
+        *accepted = explain_input(input, listens, event, out)?;
+    }
+    for subscriber in &trigger.subscribers {
+        explain_subscriber(subscriber, &trigger.inputs, &accepted, out)?;
+    }
+    Ok(())
+}
+
+/// Whether the input accepts the event.
+fn explain_input(input: &Input, listens: bool, event: &Event, out: &mut dyn Write) -> anyhow::Result<bool> {
+    if !listens {
+        writeln!(out, "  input {}: listens elsewhere (topic {})", input.name, input.topic)?;
+        return Ok(false);
+    }
+    let verdict = match input.filter.evaluate(event) {
+        Verdict::Yes => "accepts it",
+        Verdict::No => "filters it out",
+        Verdict::Error(_) => "cannot tell, which counts as no",
+    };
+    writeln!(out, "  input {}: {verdict}", input.name)?;
+    for line in input.filter.explain(event, Values::Shown).lines() {
+        writeln!(out, "    {line}")?;
+    }
+    Ok(input.filter.evaluate(event) == Verdict::Yes)
+}
+
+fn explain_subscriber(
+    subscriber: &Subscriber,
+    inputs: &[Input],
+    accepted: &[bool],
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let by: Vec<&str> =
+        subscriber.fires.iter().filter(|input| accepted[**input]).map(|input| inputs[*input].name.as_str()).collect();
+    if by.is_empty() {
+        let needs: Vec<&str> = subscriber.fires.iter().map(|input| inputs[*input].name.as_str()).collect();
+        writeln!(out, "  subscriber {}: does not get it (needs {})", subscriber.name, needs.join(" or "))?;
+    } else {
+        let targets: Vec<String> = subscriber.targets.iter().map(ToString::to_string).collect();
+        writeln!(out, "  subscriber {}: gets it at {} (by {})", subscriber.name, targets.join(", "), by.join(", "))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(event: &str, from: Option<&str>) -> String {
+        let (documents, report) = documents::load(&["examples/quickstart".into()], &mut std::io::empty());
+        assert!(!report.has_errors());
+        let event = json::parse(event.as_bytes()).unwrap();
+        let from = from.map(|text| origin(text).unwrap());
+        let mut out = Vec::new();
+        explain(&documents, &event, from.as_ref(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    const ORDER: &str = r#"{"specversion": "1.0", "id": "7", "source": "/shop", "type": "com.shop.order.paid", "data": {"total": 42.50}}"#;
+
+    #[test]
+    fn every_filter_shows_the_value_it_saw_and_every_subscriber_its_fate() {
+        assert_eq!(
+            explained(ORDER, Some("hooks/orders")),
+            r#"event 7 of type com.shop.order.paid from /shop
+
+Trigger default/deploy
+  input push: listens elsewhere (topic default-hooks-github)
+  subscriber pipeline: does not get it (needs push)
+
+Trigger default/shop
+  input paid: accepts it
+    yes: all of
+      yes: attribute type is "com.shop.order.paid", wanted exactly "com.shop.order.paid"
+  input large: filters it out
+    no: data total is 42.50, wanted number > 100
+  subscriber ship: gets it at http://127.0.0.1:9000/ship (by paid)
+  subscriber review: does not get it (needs large)
+"#
+        );
+    }
+
+    #[test]
+    fn without_an_origin_every_input_judges() {
+        assert!(
+            explained(ORDER, None)
+                .contains("input push: cannot tell, which counts as no\n    error missing_value: data ref is missing")
+        );
+    }
+
+    #[test]
+    fn an_origin_is_a_source_and_an_event() {
+        assert_eq!(origin("a/b/c").unwrap().namespace.as_deref(), Some("a"));
+        for bad in ["", "a", "a/", "/b", "a/b/c/d"] {
+            assert!(origin(bad).is_err(), "{bad:?}");
+        }
+    }
+}
