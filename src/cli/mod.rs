@@ -82,12 +82,12 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Run(options) => run::run(&options),
         Command::Check(options) => check(&options),
         Command::Crd => {
-            crd::run(&mut std::io::stdout().lock())?;
+            crd::run(&mut terminal::Output::new())?;
             Ok(Outcome::Done)
         }
         Command::Display(options) => block_on(display::run(options)).map(|()| Outcome::Done),
         Command::Version => {
-            writeln!(std::io::stdout(), "penstock {}", env!("CARGO_PKG_VERSION"))?;
+            writeln!(terminal::Output::new(), "penstock {}", env!("CARGO_PKG_VERSION"))?;
             Ok(Outcome::Done)
         }
     }
@@ -95,7 +95,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
 
 fn check(options: &check::Options) -> anyhow::Result<Outcome> {
     let format = options.format(std::io::stdout().is_terminal());
-    let right = check::run(&options.paths, format, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())?;
+    let right = check::run(&options.paths, format, &mut std::io::stdin().lock(), &mut terminal::Output::new())?;
     Ok(if right { Outcome::Done } else { Outcome::Refused })
 }
 
