@@ -126,6 +126,11 @@ impl Problems {
         self.unsupported.push(Problem { path: path.clone(), message, help: None });
     }
 
+    /// Something right that one machine cannot do: as [`Problems::unsupported`], in words of its own.
+    pub fn cluster_only(&mut self, path: &FieldPath, message: impl Into<String>) {
+        self.unsupported.push(Problem { path: path.clone(), message: message.into(), help: None });
+    }
+
     /// Something that is taken as it is, but that a person should know about.
     pub fn warn(&mut self, path: &FieldPath, message: impl Into<String>) {
         self.warnings.push(Problem { path: path.clone(), message: message.into(), help: None });
@@ -160,7 +165,7 @@ impl Problems {
         &self.warnings
     }
 
-    /// What is right but cannot be run by this version.
+    /// What is right but cannot be run by this version, or on one machine.
     pub fn not_supported(&self) -> &[Problem] {
         &self.unsupported
     }

@@ -10,7 +10,7 @@ use super::terminal::{LogLines, is_terminal};
 pub struct Options {
     /// What is logged: a level (error, warn, info, debug, trace), or levels per room such as
     /// "info,penstock::router=debug"
-    #[arg(long, global = true, env = "PENSTOCK_LOG", default_value = "info", value_name = "LEVELS")]
+    #[arg(long, global = true, env = "PENSTOCK_LOG", default_value = "info", value_name = "LEVELS", value_parser = levels)]
     log: String,
 
     /// The form of a log line; auto is text on a terminal and json otherwise
@@ -25,14 +25,21 @@ enum Format {
     Json,
 }
 
+/// Refuses levels that cannot be read together with the rest of the command line.
+fn levels(text: &str) -> Result<String, String> {
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{error}; write a level such as \"info\"")),
+    }
+}
+
 impl Options {
     /// Sends the process's logs to standard error.
     ///
     /// # Errors
     /// When the levels cannot be read.
     pub fn init(&self) -> anyhow::Result<()> {
-        let filter = EnvFilter::try_new(&self.log)
-            .map_err(|error| anyhow::anyhow!("--log {:?}: {error}; write a level such as \"info\"", self.log))?;
+        let filter = EnvFilter::try_new(&self.log)?;
         let terminal = is_terminal();
         let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogLines);
         match self.log_format {

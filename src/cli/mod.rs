@@ -87,12 +87,12 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
             explain::run(&options, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())
         }
         Command::Crd => {
-            crd::run(&mut std::io::stdout().lock())?;
+            crd::run(&mut terminal::Output::new())?;
             Ok(Outcome::Done)
         }
         Command::Display(options) => block_on(display::run(options)).map(|()| Outcome::Done),
         Command::Version => {
-            writeln!(std::io::stdout(), "penstock {}", env!("CARGO_PKG_VERSION"))?;
+            writeln!(terminal::Output::new(), "penstock {}", env!("CARGO_PKG_VERSION"))?;
             Ok(Outcome::Done)
         }
     }
@@ -100,7 +100,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
 
 fn check(options: &check::Options) -> anyhow::Result<Outcome> {
     let format = options.format(std::io::stdout().is_terminal());
-    let right = check::run(&options.paths, format, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())?;
+    let right = check::run(&options.paths, format, &mut std::io::stdin().lock(), &mut terminal::Output::new())?;
     Ok(if right { Outcome::Done } else { Outcome::Refused })
 }
 

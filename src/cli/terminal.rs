@@ -1,9 +1,9 @@
-//! The terminal, shared by log lines and one live line at the bottom.
+//! The terminal, shared by log lines and one live line at the bottom; and standard output.
 //!
 //! A log line takes the live line away, is written, and the live line comes back below it. Without
 //! a terminal there is no live line and log lines pass through untouched.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, StdoutLock, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracing_subscriber::fmt::MakeWriter;
@@ -64,5 +64,36 @@ impl Write for LogLines {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+/// Standard output. A reader that goes away in the middle (`head`) has seen enough: that is no error,
+/// and what the command found out still decides its exit code.
+pub struct Output(Option<StdoutLock<'static>>);
+
+impl Output {
+    pub fn new() -> Self {
+        Self(Some(io::stdout().lock()))
+    }
+
+    fn quietly<T>(&mut self, write: impl FnOnce(&mut StdoutLock<'static>) -> io::Result<T>, gone: T) -> io::Result<T> {
+        let Some(out) = &mut self.0 else { return Ok(gone) };
+        match write(out) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.0 = None;
+                Ok(gone)
+            }
+            result => result,
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.quietly(|out| out.write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.quietly(Write::flush, ())
     }
 }

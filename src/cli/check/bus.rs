@@ -1,6 +1,6 @@
 //! Judges buses, and tells which one an object means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::one;
 use crate::api::event_bus::{AllowedNamespaces, BusSpec, NatsBlock};
@@ -17,12 +17,14 @@ const BACK_ENDS: [&str; 7] = ["nats", "natsStreaming", "jetstream", "kafka", "re
 pub(super) struct Buses {
     /// By namespace (empty for a cluster's bus) and name.
     known: BTreeMap<(String, String), BusDefaults>,
+    /// The cluster's buses that let no namespace in.
+    closed: BTreeSet<String>,
 }
 
 impl Buses {
     /// Judges every bus.
     pub(super) fn judge(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) -> Self {
-        let mut known = BTreeMap::new();
+        let (mut known, mut closed) = (BTreeMap::new(), BTreeSet::new());
         let path = FieldPath::root().field("spec");
         for bus in &documents.buses {
             let defaults = one(report, &bus.origin, |problems| {
@@ -35,13 +37,14 @@ impl Buses {
             let defaults = one(report, &bus.origin, |problems| {
                 judge(&bus.spec.bus, &path, secrets, problems);
                 if let Some(allowed) = &bus.spec.allowed_namespaces {
-                    judge_namespaces(allowed, &path.field("allowedNamespaces"), problems);
+                    let from = judge_namespaces(allowed, &path.field("allowedNamespaces"), problems);
+                    closed.extend((from == Some(From::Same)).then(|| bus.name.clone()));
                 }
                 BusDefaults::parse(&bus.name, "", &bus.spec.bus, &path, problems)
             });
             known.insert((String::new(), bus.name.clone()), defaults);
         }
-        Self { known }
+        Self { known, closed }
     }
 
     /// The bus that `name`, in an object of `namespace`, means: the namespace's own first, then the
@@ -50,6 +53,16 @@ impl Buses {
         let name = name.unwrap_or(DEFAULT_BUS);
         let find = |namespace: &str| self.known.get(&(namespace.to_owned(), name.to_owned()));
         find(namespace).or_else(|| find("")).cloned().unwrap_or_else(|| BusDefaults::named(name))
+    }
+
+    /// Refuses a cluster's bus that does not let the namespace in.
+    pub(super) fn admit(&self, namespace: &str, name: Option<&str>, path: &FieldPath, problems: &mut Problems) {
+        let name = name.unwrap_or(DEFAULT_BUS);
+        let own = self.known.contains_key(&(namespace.to_owned(), name.to_owned()));
+        if !own && self.closed.contains(name) {
+            let message = format!("ClusterEventBus {name:?} does not let namespace {namespace} in");
+            problems.push_help(path, message, "its allowedNamespaces.from is Same, and it is in no namespace itself");
+        }
     }
 
     /// Warns of a bus that is not among the documents when others are: it may live elsewhere.
@@ -130,13 +143,29 @@ fn judge_nats(nats: &NatsBlock, path: &FieldPath, problems: &mut Problems) {
     }
 }
 
-fn judge_namespaces(allowed: &AllowedNamespaces, path: &FieldPath, problems: &mut Problems) {
-    let known = [("All", false), ("Same", false), ("Selector", true)];
-    let from = allowed.from.as_deref().unwrap_or("All");
-    let by_selector = value::word(from, &known, &path.field("from"), problems);
-    match (by_selector, &allowed.selector) {
-        (Some(true), None) => problems.push(&path.field("selector"), "required with from: Selector, and missing"),
-        (Some(false), Some(_)) => problems.warn(&path.field("selector"), "has no effect without from: Selector"),
+/// Which namespaces may use a cluster's bus.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    All,
+    /// That of the bus: none, because it is the cluster's.
+    Same,
+    Selector,
+}
+
+fn judge_namespaces(allowed: &AllowedNamespaces, path: &FieldPath, problems: &mut Problems) -> Option<From> {
+    let known = [("All", From::All), ("Same", From::Same), ("Selector", From::Selector)];
+    let from = value::word(allowed.from.as_deref().unwrap_or("All"), &known, &path.field("from"), problems);
+    match (from, &allowed.selector) {
+        (Some(From::Selector), None) => {
+            problems.push(&path.field("selector"), "required with from: Selector, and missing");
+        }
+        (Some(From::Selector), Some(_)) => {
+            problems.cluster_only(&path.field("from"), "the labels of namespaces are known in a cluster only");
+        }
+        (Some(From::All | From::Same), Some(_)) => {
+            problems.warn(&path.field("selector"), "has no effect without from: Selector");
+        }
         _ => {}
     }
+    from
 }

@@ -71,6 +71,7 @@ pub fn judge(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) 
     for document in &documents.triggers {
         one(report, &document.origin, |problems| trigger::judge(document, documents, &buses, problems));
     }
+    webhooks::judge_together(documents, report);
     collision::judge(documents, &buses, report);
 }
 

@@ -72,6 +72,7 @@ pub(super) fn judge(
     if spec.event_bus.is_some() || spec.sink.is_none() {
         buses.expect(namespace, spec.event_bus.as_deref(), &path.field("eventBus"), problems);
     }
+    buses.admit(namespace, spec.event_bus.as_deref(), &path.field("eventBus"), problems);
     let bus = buses.find(namespace, spec.event_bus.as_deref());
     let names: Vec<&str> = entries.iter().map(|entry| entry.event).collect();
     Trigger::of_event_source(namespace, name, spec, &names, &bus, problems);

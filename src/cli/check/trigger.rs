@@ -6,16 +6,19 @@ use crate::api::problem::nearest;
 use crate::api::trigger::TriggerSpec;
 use crate::api::{FieldPath, Problems};
 use crate::cli::documents::{Document, Documents};
-use crate::router::route::Trigger;
+use crate::router::route::{TopicNames, Trigger, dead_letter_topic};
 
 pub(super) fn judge(document: &Document<TriggerSpec>, documents: &Documents, buses: &Buses, problems: &mut Problems) {
     let Document { namespace, name, spec, .. } = document;
     let path = FieldPath::root().field("spec");
     let bus = spec.event_bus.as_deref();
-    Trigger::parse(namespace, name, spec, &buses.find(namespace, bus), problems);
+    let defaults = buses.find(namespace, bus);
+    let topics = &defaults.topics;
+    Trigger::parse(namespace, name, spec, &defaults, problems);
     buses.expect(namespace, bus, &path.field("eventBus"), problems);
+    buses.admit(namespace, bus, &path.field("eventBus"), problems);
     for input in named(spec, &path) {
-        expect(&input, namespace, documents, problems);
+        expect(&input, namespace, documents, topics, problems);
     }
 }
 
@@ -53,9 +56,9 @@ fn named<'a>(spec: &'a TriggerSpec, path: &FieldPath) -> Vec<Named<'a>> {
     listed.chain(mapped).collect()
 }
 
-/// Warns of a source or event that is not among the documents when other sources are:
-/// it may live elsewhere.
-fn expect(input: &Named<'_>, own: &str, documents: &Documents, problems: &mut Problems) {
+/// Warns of a source or event that is not among the documents when other sources are: it may live
+/// elsewhere. The dead letters of an event are there with it.
+fn expect(input: &Named<'_>, own: &str, documents: &Documents, topics: &TopicNames, problems: &mut Problems) {
     let namespace = input.namespace.unwrap_or(own);
     if documents.sources.is_empty() || input.source.is_empty() {
         return;
@@ -68,7 +71,9 @@ fn expect(input: &Named<'_>, own: &str, documents: &Documents, problems: &mut Pr
         return;
     };
     let events: Vec<&str> = source::events(&source.spec).iter().map(|entry| entry.event).collect();
-    if !input.event.is_empty() && !events.contains(&input.event) {
+    let topic = |event: &str| topics.topic(namespace, input.source, event);
+    let is_dead_letters = || events.iter().any(|event| dead_letter_topic(&topic(event)) == topic(input.event));
+    if !input.event.is_empty() && !events.contains(&input.event) && !is_dead_letters() {
         let what = format!("event {:?} of EventSource {namespace}/{}", input.event, input.source);
         problems.warn(&input.event_path, absent(&what, input.event, &events));
     }

@@ -1,10 +1,15 @@
-//! Judges the webhooks of one `EventSource`, each by itself and those of one port together.
+//! Judges webhooks: each by itself, those of one `EventSource` that share a port, and those of several
+//! that would share it in one process.
 
 use std::collections::BTreeMap;
 
-use crate::api::event_source::{HttpEvent, ServerTls};
+use super::one;
+use crate::api::event_source::{EventSourceSpec, HttpEvent, ServerTls};
+use crate::api::secret::Unresolved;
 use crate::api::{FieldPath, Problems, Secrets};
 use crate::buses::embedded;
+use crate::cli::documents::{Document, Documents};
+use crate::cli::report::Report;
 use crate::flow::letter;
 use crate::sources::http::Config;
 
@@ -36,6 +41,38 @@ pub(super) fn judge<'a>(
         }
     }
 }
+
+/// Judges whether the webhooks of different `EventSource`s go together on one machine. In a cluster
+/// each `EventSource` has a pod, and so ports, of its own.
+pub(super) fn judge_together(documents: &Documents, report: &mut Report) {
+    let at = FieldPath::root().field("spec").field("http");
+    let mut paths: BTreeMap<(u16, String), &Document<EventSourceSpec>> = BTreeMap::new();
+    let mut ports: BTreeMap<u16, (&Document<EventSourceSpec>, Option<&ServerTls>)> = BTreeMap::new();
+    for document in &documents.sources {
+        one(report, &document.origin, |problems| {
+            let elsewhere = |first: &Document<_>| !std::ptr::eq(first, document);
+            for (event, raw) in document.spec.http.iter().flatten() {
+                let at = at.field(event);
+                // What is wrong with it alone was told before.
+                let parsed = Config::parse(raw, event, &at, &Unresolved, &mut Problems::new());
+                let Some(Config { port, path, .. }) = parsed else { continue };
+                let (first, tls) = ports.entry(port).or_insert((document, raw.tls.as_ref()));
+                if elsewhere(first) && *tls != raw.tls.as_ref() {
+                    let message = format!("port {port} has another TLS setting in {}", first.origin.object);
+                    problems.cluster_only(&at.field("tls"), message + APART);
+                }
+                let first = paths.entry((port, path)).or_insert(document);
+                if elsewhere(first) {
+                    let message = format!("{} has this path of port {port} already", first.origin.object);
+                    problems.cluster_only(&at.field("path"), message + APART);
+                }
+            }
+        });
+    }
+}
+
+/// Why webhooks that meet on one machine are no mistake.
+const APART: &str = "; only in a cluster each has ports of its own";
 
 /// Warns of a body that is taken only to be refused: the bus that runs on one machine is smaller.
 fn judge_size(config: &Config, path: &FieldPath, problems: &mut Problems) {

@@ -92,7 +92,8 @@ fn read(options: &Options) -> anyhow::Result<Option<Plan>> {
         return Ok(None);
     }
     if plan.feeds.is_empty() && plan.buses.iter().all(|bus| bus.triggers.is_empty()) {
-        anyhow::bail!("there is nothing to run: no EventSource and no Trigger in the files");
+        writeln!(std::io::stderr(), "penstock: there is nothing to run: no EventSource and no Trigger in the files")?;
+        return Ok(None);
     }
     Ok(Some(plan))
 }

@@ -149,6 +149,10 @@ impl Planner<'_> {
             events.push(event.as_str());
             let at = path.field("http").field(event);
             let config = http::config::Config::parse(raw, event, &at, self.secrets, &mut self.judged);
+            let tls = config.as_ref().and_then(|config| config.tls.as_ref());
+            if let Some(Err(fault)) = tls.map(http::check_tls) {
+                problems.push(&at.field("tls"), fault.chain());
+            }
             self.feed(bus, document, event, &raw.common, config.map(SourceConfig::Http));
         }
         for (event, raw) in spec.cron.iter().flatten() {

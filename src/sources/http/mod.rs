@@ -19,7 +19,7 @@ mod signature;
 mod source;
 
 pub use config::Config;
-pub use source::{Entry, Source};
+pub use source::{Entry, Source, check_tls};
 
 /// The kind's name in YAML, and the last part of its events' default type.
 pub const KIND: &str = "http";

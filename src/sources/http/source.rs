@@ -84,6 +84,14 @@ impl Run for Source {
     }
 }
 
+/// Whether certificate and key can be used, for whoever wants to know before anything starts.
+///
+/// # Errors
+/// As [`Source::new`], because of the TLS setting.
+pub fn check_tls(config: &TlsConfig) -> Result<(), Fault> {
+    tls(config).map(|_| ())
+}
+
 fn tls(config: &TlsConfig) -> Result<Tls, Fault> {
     let client_ca = config.client_ca.as_ref().map(|pem| pem.expose().as_bytes());
     Tls::from_pem(config.cert.expose().as_bytes(), config.key.expose().as_bytes(), client_ca)

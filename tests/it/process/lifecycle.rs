@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 
-use crate::support::{Client, Receiver, Reply, Run, eventually, free_port, output};
+use crate::support::{Client, Receiver, Reply, Run, eventually, free_port};
 
 /// A flow from a webhook on `port` to `sink`.
 fn write_flow(folder: &Path, port: u16, sink: &str) {
@@ -33,26 +33,6 @@ async fn post(port: u16, id: &str) {
     let uri = format!("http://127.0.0.1:{port}/");
     let answer = Client::new().event(&uri, id, "com.example.one", "{}").await.unwrap();
     assert_eq!(answer.code, 202, "{answer:?}");
-}
-
-#[tokio::test]
-async fn bad_yaml_is_refused_with_its_place_and_nothing_is_started() {
-    let folder = tempfile::tempdir().unwrap();
-    let yaml = "apiVersion: events.openfunction.io/v1alpha1
-kind: Trigger
-metadata: {name: one}
-spec:
-  eventSource: []
-";
-    std::fs::write(folder.path().join("flow.yaml"), yaml).unwrap();
-    let data = folder.path().join("data");
-    let path = folder.path().to_str().unwrap();
-    let out = output(["run", "-f", path, "--data-dir", data.to_str().unwrap(), "--admin", "127.0.0.1:0"]).await;
-    let text = String::from_utf8_lossy(&out.stderr);
-    assert_eq!(out.status.code(), Some(2), "{text}");
-    assert!(text.contains("flow.yaml:5:"), "{text}");
-    assert!(text.contains("did you mean \"eventSources\"?"), "{text}");
-    assert!(!data.exists(), "nothing may be touched before the input is right");
 }
 
 #[tokio::test]

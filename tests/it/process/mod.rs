@@ -8,4 +8,5 @@ mod faults;
 mod kill;
 mod lifecycle;
 mod quickstart;
+mod refused;
 mod sources;

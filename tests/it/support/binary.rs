@@ -29,6 +29,25 @@ pub async fn output<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> 
     Command::new(path()).args(arguments).kill_on_drop(true).output().await.unwrap()
 }
 
+/// As [`output`], with its standard output sent elsewhere.
+pub async fn output_to(out: impl Into<Stdio>, arguments: &[&str]) -> Output {
+    Command::new(path()).args(arguments).stdout(out).stderr(Stdio::piped()).kill_on_drop(true).output().await.unwrap()
+}
+
+/// Runs a flow that must be refused, with exit code 2, before anything starts; what was printed.
+pub async fn refused<S: AsRef<OsStr>>(yaml: &str, arguments: impl IntoIterator<Item = S>) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::write(folder.path().join("flow.yaml"), yaml).unwrap();
+    let mut command = Command::new(path());
+    command.arg("run").arg("-f").arg(folder.path()).arg("--data-dir").arg(&data).args(["--admin", "127.0.0.1:0"]);
+    let out = command.args(arguments).kill_on_drop(true).output().await.unwrap();
+    let text = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(2), "{text}");
+    assert!(!data.exists(), "nothing may be touched before the input is right: {text}");
+    text
+}
+
 /// How `penstock run` is to be started.
 #[derive(Clone, Debug)]
 pub struct Run {

@@ -8,7 +8,7 @@ mod client;
 mod raw;
 mod receiver;
 
-pub use binary::{Penstock, Run, free_port, output};
+pub use binary::{Penstock, Run, free_port, output, output_to, refused};
 pub use client::{Answer, Client};
 pub use raw::exchange;
 pub use receiver::{Receiver, Reply, Seen};

@@ -272,6 +272,76 @@ fn what_a_document_names_is_looked_for_among_the_others() {
 }
 
 #[test]
+fn the_dead_letters_of_an_event_are_there_with_it() {
+    let trigger =
+        |event: &str| format!("{{inputs: {{a: {{eventSource: shop, event: {event}}}}}, subscribers: [{{topic: t}}]}}");
+    let check = |bus: &str, event: &str, warned: bool| {
+        let (trigger, source) = (trigger(event), ("EventSource", "shop", "{http: {orders: {}}}"));
+        let lines = set(&[("Trigger", "t", &trigger), source, ("EventBus", "default", bus)]);
+        assert_eq!(lines.len(), usize::from(warned), "{event}: {lines:?}");
+    };
+    check("{embedded: {}}", "orders-dlq", false);
+    check("{embedded: {}}", "order-dlq", true);
+    check("{embedded: {}}", "orders-dlq-dlq", true);
+    // A topic that does not end in the event's name has its dead letters under another.
+    check("{embedded: {}, topicTemplate: \"{event}-{eventSource}\"}", "orders-dlq", true);
+}
+
+#[test]
+fn webhooks_of_several_sources_that_meet_are_for_a_cluster_only() {
+    let one = ("EventSource", "one", "{http: {a: {path: /x}, b: {port: 9000}}}");
+    let set_with = |spec: &str| set(&[one, ("EventSource", "two", spec)]);
+    assert_eq!(
+        set_with("{http: {a: {path: /y}, b: {path: /z, port: 9000}, c: {path: /x, port: 9001}}}"),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        set_with("{http: {c: {path: /x}, d: {path: /y, port: 9000, tls: {cert: {file: c}, key: {file: k}}}}}"),
+        [
+            "9:19: warning: EventSource default/two: spec.http.c.path: EventSource default/one has this path of port 8080 already; only in a cluster each has ports of its own",
+            "9:56: warning: EventSource default/two: spec.http.d.tls: port 9000 has another TLS setting in EventSource default/one; only in a cluster each has ports of its own",
+        ]
+    );
+}
+
+#[test]
+fn a_bus_of_the_cluster_says_who_may_use_it() {
+    let bus = |allowed: &str| format!("{{embedded: {{}}, allowedNamespaces: {allowed}}}");
+    let check = |allowed: &str, name: &str, expected: &[&str]| {
+        let source = format!("{{eventBus: {name}, http: {{a: {{}}}}}}");
+        let trigger =
+            format!("{{eventBus: {name}, inputs: {{a: {{eventSource: s, event: a}}}}, subscribers: [{{topic: t}}]}}");
+        let own = ("EventBus", "own", "{embedded: {}}");
+        let objects = [
+            ("ClusterEventBus", "all", &*bus(allowed)),
+            own,
+            ("EventSource", "s", &source),
+            ("Trigger", "t", &trigger),
+        ];
+        assert_eq!(set(&objects), expected, "{allowed}");
+    };
+    let same = "ClusterEventBus \"all\" does not let namespace default in (its allowedNamespaces.from is Same, and it is in no namespace itself)";
+    check("{}", "all", &[]);
+    check("{from: All}", "all", &[]);
+    check("{from: Same}", "own", &[]);
+    check(
+        "{from: Same}",
+        "all",
+        &[
+            &format!("14:8: EventSource default/s: spec.eventBus: {same}"),
+            &format!("19:8: Trigger default/t: spec.eventBus: {same}"),
+        ],
+    );
+    check(
+        "{from: Selector, selector: {matchLabels: {a: b}}}",
+        "all",
+        &[
+            "4:42: warning: ClusterEventBus all: spec.allowedNamespaces.from: the labels of namespaces are known in a cluster only",
+        ],
+    );
+}
+
+#[test]
 fn topics_that_meet_are_refused() {
     let one = ("EventSource", "a-b", "{http: {c: {}}}");
     let other = ("EventSource", "a", "{http: {b-c: {}}}");

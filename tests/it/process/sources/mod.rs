@@ -64,7 +64,7 @@ impl Flow {
 }
 
 /// An `EventSource` named `clients` whose events, of one kind, are to follow with four spaces before them.
-fn source(kind: &str) -> String {
+pub(super) fn source(kind: &str) -> String {
     format!(
         "apiVersion: events.openfunction.io/v1alpha1
 kind: EventSource
@@ -76,13 +76,13 @@ spec:
 }
 
 /// One webhook of [`source`].
-fn hook(name: &str, port: u16, settings: &str) -> String {
+pub(super) fn hook(name: &str, port: u16, settings: &str) -> String {
     format!("    {name}: {{port: {port}, {settings}}}\n")
 }
 
 /// A Trigger on events of `clients`, any of which fires each subscriber (the inside of a YAML flow
 /// mapping).
-fn trigger(name: &str, events: &[&str], subscribers: &[String]) -> String {
+pub(super) fn trigger(name: &str, events: &[&str], subscribers: &[String]) -> String {
     let input = |event: &&str| format!("    - {{name: {event}, eventSourceName: clients, eventName: {event}}}\n");
     let inputs: String = events.iter().map(input).collect();
     let condition = events.join(" || ");

@@ -2,8 +2,8 @@
 
 use http::Method;
 
-use super::{Flow, hook, source};
-use crate::support::{Run, exchange, free_port};
+use super::Flow;
+use crate::support::exchange;
 
 /// The fence that is posted after what must not arrive.
 const FENCE: &str = "fence";
@@ -124,16 +124,4 @@ async fn paths_and_methods_that_are_not_served_are_refused_and_options_shakes_ha
 
     fence(&flow, "/orders?the=query&does=not#count").await;
     flow.delivers_only(&[FENCE]).await;
-}
-
-#[tokio::test]
-async fn two_events_on_one_path_are_refused_with_their_place_before_anything_starts() {
-    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
-    let yaml = source("http") + &hook("one", port, "path: /in") + &hook("two", port, "path: /in");
-    std::fs::write(folder.path().join("flow.yaml"), yaml).unwrap();
-    let (code, log) = Run::new(folder.path()).spawn().log_when_ended().await;
-    assert_eq!(code, Some(2), "{log}");
-    let expected = format!("spec.http.two.path: \"one\" has the path /in of port {port} already");
-    assert!(log.contains("flow.yaml:7:") && log.contains(&expected), "{log}");
-    assert!(!folder.path().join("data").exists(), "nothing may be touched before the input is right");
 }

@@ -11,7 +11,6 @@ use hyper_util::rt::TokioExecutor;
 use ring::hmac;
 
 use super::Flow;
-use crate::support::output;
 
 /// A push as GitHub sends it; the spaces must survive.
 const PUSH: &str = "{\"ref\": \"refs/heads/main\",  \"after\":\"6dcb09b5\"}";
@@ -156,29 +155,4 @@ async fn a_webhook_over_tls_takes_its_certificate_from_files() {
     // Who does not speak TLS gets no answer.
     flow.client.get(&flow.uri("/secure")).await.unwrap_err();
     flow.delivers_only(&["sealed"]).await;
-}
-
-#[tokio::test]
-async fn a_secret_that_is_not_set_is_refused_with_its_place_before_anything_starts() {
-    let folder = tempfile::tempdir().unwrap();
-    let yaml = "apiVersion: events.openfunction.io/v1alpha1
-kind: EventSource
-metadata: {name: clients}
-spec:
-  http:
-    github:
-      signature:
-        scheme: github
-        secret: {env: PENSTOCK_TEST_NEVER_SET}
-";
-    std::fs::write(folder.path().join("flow.yaml"), yaml).unwrap();
-    let data = folder.path().join("data");
-    let (path, data_dir) = (folder.path().to_str().unwrap(), data.to_str().unwrap());
-    let out = output(["run", "-f", path, "--data-dir", data_dir, "--admin", "127.0.0.1:0"]).await;
-    let text = String::from_utf8_lossy(&out.stderr);
-    assert_eq!(out.status.code(), Some(2), "{text}");
-    assert!(text.contains("flow.yaml:9:"), "{text}");
-    assert!(text.contains("spec.http.github.signature.secret"), "{text}");
-    assert!(text.contains("environment variable PENSTOCK_TEST_NEVER_SET is not set"), "{text}");
-    assert!(!data.exists(), "nothing may be touched before the input is right");
 }
