@@ -10,7 +10,7 @@ mod receiver;
 
 pub use binary::{Penstock, Run, free_port, output, output_to, refused};
 pub use client::{Answer, Client};
-pub use raw::exchange;
+pub use raw::{break_off, exchange};
 pub use receiver::{Receiver, Reply, Seen};
 
 use std::future::Future;

@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::Flow;
-use crate::support::exchange;
+use crate::support::{break_off, exchange};
 
 /// The fence that is posted after what must not arrive.
 const FENCE: &str = "fence";
@@ -50,7 +50,7 @@ async fn what_claims_to_be_a_cloudevent_and_is_none_is_refused_with_the_reason()
 #[tokio::test]
 async fn bytes_that_no_client_sends_are_refused() {
     let flow = Flow::start(&[("post", "path: /, maxBodyBytes: 1Ki")]).await;
-    let head = "POST / HTTP/1.1\r\nhost: penstock\r\nce-specversion: 1.0\r\nce-id: bad\r\nce-source: /tests\r\n";
+    let head = "POST / HTTP/1.1\r\nhost: penstock\r\nconnection: close\r\nce-specversion: 1.0\r\nce-id: bad\r\nce-source: /tests\r\n";
 
     let mut request = format!("{head}ce-type: t\r\nce-x: ").into_bytes();
     request.extend(b"\xC3\x28\r\ncontent-length: 2\r\n\r\n{}");
@@ -59,10 +59,10 @@ async fn bytes_that_no_client_sends_are_refused() {
     assert!(answer.contains("attribute x: the ce-x header is not UTF-8"), "{answer}");
 
     // Half a body, and the sender is gone.
-    let answer = exchange(flow.port, format!("{head}ce-type: t\r\ncontent-length: 8\r\n\r\n{{}}").as_bytes()).await;
+    let answer = break_off(flow.port, format!("{head}ce-type: t\r\ncontent-length: 8\r\n\r\n{{}}").as_bytes()).await;
     assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
     let chunked = format!("{head}ce-type: t\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n");
-    let answer = exchange(flow.port, chunked.as_bytes()).await;
+    let answer = break_off(flow.port, chunked.as_bytes()).await;
     assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
 
     // Over the limit without having said so before.
