@@ -5,6 +5,16 @@
 //! load goes through, and only its completeness is checked. Latency is from just before the client
 //! sends to just after the sink has read the request, on one clock.
 
+#![allow(clippy::print_stdout, reason = "a bench prints its results")]
+#![allow(clippy::unwrap_used, reason = "a bench that cannot go on ends by panicking")]
+#![allow(clippy::disallowed_methods, reason = "the client, the proxy and the sink are no part of the product")]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rates and percentiles need no 53 bits"
+)]
+
 mod load;
 mod proxy;
 mod target;

@@ -91,7 +91,7 @@ impl Display {
     }
 }
 
-/// One line of JSON, the CloudEvents JSON format.
+/// One line of JSON, the `CloudEvents` JSON format.
 fn line(event: &Event) -> String {
     let mut out = Vec::new();
     json::write(event, &mut out);

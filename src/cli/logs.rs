@@ -6,6 +6,7 @@ use tracing_subscriber::EnvFilter;
 use super::terminal::{LogLines, is_terminal};
 
 /// How much is logged, and in which form.
+#[expect(clippy::doc_markdown, reason = "the text of the fields is the help of the command line")]
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// What is logged: a level (error, warn, info, debug, trace), or levels per room such as

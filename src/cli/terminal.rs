@@ -21,13 +21,13 @@ pub fn is_terminal() -> bool {
 
 /// Replaces the live line; empty takes it away.
 pub fn show(line: &str) {
-    let mut live = lock();
+    let mut shown = lock();
     let mut err = io::stderr().lock();
-    if !(live.is_empty() && line.is_empty()) {
+    if !(shown.is_empty() && line.is_empty()) {
         // Nobody is left to tell when the terminal is gone.
         err.write_all(CLEAR).and_then(|()| err.write_all(line.as_bytes())).and_then(|()| err.flush()).unwrap_or(());
     }
-    line.clone_into(&mut live);
+    line.clone_into(&mut shown);
 }
 
 fn lock() -> MutexGuard<'static, String> {
@@ -49,14 +49,14 @@ impl<'a> MakeWriter<'a> for LogLines {
 impl Write for LogLines {
     /// The formatter hands over one whole line at a time.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let live = lock();
+        let shown = lock();
         let mut err = io::stderr().lock();
-        if !live.is_empty() {
+        if !shown.is_empty() {
             err.write_all(CLEAR)?;
         }
         err.write_all(line)?;
-        if !live.is_empty() {
-            err.write_all(live.as_bytes())?;
+        if !shown.is_empty() {
+            err.write_all(shown.as_bytes())?;
             err.flush()?;
         }
         Ok(line.len())

@@ -45,8 +45,8 @@ const FLUSH_PAUSE: Duration = Duration::from_millis(2);
 /// The file that is written, beside the database, to see whether there is room.
 const PROBE: &str = "PROBE";
 
-/// It is written in pieces of this size.
-const PROBE_CHUNK: usize = 64 * 1024;
+/// It is written in such pieces.
+static PROBE_CHUNK: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// The keyspace of all events.
 const LOG: &str = "log";
@@ -221,8 +221,8 @@ impl Slot {
         Ok(())
     }
 
-    /// Tries whether the disk takes `bytes` more. The file that is written is deleted before it is
-    /// filled, so that nothing of it can stay behind.
+    /// Tries whether the disk takes an event of `bytes`, and a memtable that is flushed beside it. The
+    /// file that is written is deleted before it is filled, so that nothing of it can stay behind.
     ///
     /// # Errors
     /// As any write: `Full` when it does not.
@@ -231,9 +231,8 @@ impl Slot {
         let probe = || {
             let mut file = File::create(&path)?;
             fs::remove_file(&path)?;
-            let zeros = [0; PROBE_CHUNK];
-            for start in (0..bytes).step_by(PROBE_CHUNK) {
-                file.write_all(&zeros[..PROBE_CHUNK.min(bytes - start)])?;
+            for _ in 0..(bytes as u64 + LOG_MEMTABLE_BYTES).div_ceil(PROBE_CHUNK.len() as u64) {
+                file.write_all(&PROBE_CHUNK)?;
             }
             file.sync_data()
         };

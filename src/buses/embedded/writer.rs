@@ -7,7 +7,7 @@
 //! not know what reached the disk. When the disk was full, or the failure was in the background
 //! (tables are written there; the journal is whole), the writer closes and reopens the database,
 //! which cuts off the unfinished batch, and goes on. Until a write succeeds, or until an event of the
-//! largest size would fit the disk again, [`Bus::ailment`](crate::flow::Bus::ailment) tells it. Any other failure of the journal is final: a
+//! largest size is found to fit the disk again, [`Bus::ailment`](crate::flow::Bus::ailment) tells it. Any other failure of the journal is final: a
 //! sync that failed once may report success later without having written anything, so only a
 //! restart on a sound disk helps. Until then every write is refused with the reason.
 

@@ -115,13 +115,11 @@ impl Stop {
     async fn join(&self, what: &str, shutdown: &Shutdown, parts: Group) -> Result<(), Fault> {
         let elapsed = (self.elapsed)();
         shutdown.request_within(self.grace.mul_f64(Self::WORKING).saturating_sub(elapsed));
-        match task::within(self.grace.saturating_sub(elapsed), parts.join()).await {
-            Some(joined) => joined,
-            None => {
-                tracing::warn!(what, "cut off at the end of the grace period");
-                Ok(())
-            }
-        }
+        let joined = task::within(self.grace.saturating_sub(elapsed), parts.join()).await;
+        joined.unwrap_or_else(|| {
+            tracing::warn!(what, "cut off at the end of the grace period");
+            Ok(())
+        })
     }
 }
 

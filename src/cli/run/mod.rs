@@ -21,6 +21,7 @@ use plan::Plan;
 
 /// Runs a flow on this machine: EventSources, EventBuses and Triggers from YAML, with an embedded
 /// bus that keeps every event on disk
+#[expect(clippy::doc_markdown, reason = "the text is the help of the command")]
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Nothing that was answered 2xx is lost, whatever happens to the process. The first Ctrl-C or
 SIGTERM finishes what is in flight within the grace period; the second one aborts, and what was in

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use penstock::buses::embedded::Embedded;
 use penstock::buses::embedded::config::Config;
@@ -16,6 +16,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::embedded::open;
 use super::{PATIENCE, ack_all, event, ids, numbers, outgoing, publish, subscribe, take, topic};
+use crate::support::Disk;
 
 /// Where the child finds its bus; set by the parent alone.
 const CHILD_DIRECTORY: &str = "PENSTOCK_TEST_CHILD_DIRECTORY";
@@ -251,34 +252,6 @@ fn used_bytes(bytes: &[u8]) -> usize {
     bytes[..end].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 
-/// A small file system of its own, for filling it up. Needs root.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn new(size: &str) -> Self {
-        let disk = Self(tempfile::tempdir().unwrap());
-        disk.mount(&format!("size={size}"));
-        disk
-    }
-
-    fn grow(&self, size: &str) {
-        self.mount(&format!("remount,size={size}"));
-    }
-
-    fn mount(&self, options: &str) {
-        let path = self.0.path();
-        let status = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(path).status().unwrap();
-        assert!(status.success(), "this test mounts a file system, for which it must run as root");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let status = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
-        assert!(status.is_ok_and(|status| status.success()) || std::thread::panicking());
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_events_and_takes_them_again_once_there_is_room() {
     // The journal fills the first disk; the second is full when a table is written in the background.
@@ -287,9 +260,9 @@ async fn a_full_disk_refuses_events_and_takes_them_again_once_there_is_room() {
 }
 
 async fn fill_and_grow(size: &str) {
-    let disk = SmallDisk::new(size);
+    let disk = Disk::new(size);
     let topic = topic("full");
-    let bus = open(disk.0.path(), Config::default()).await;
+    let bus = open(disk.path(), Config::default()).await;
     let body = "x".repeat(64 << 10);
     let large = |id: &str| Outgoing {
         event: Draft::new(id, "s", "t").data(Data::Text(&body)).build().unwrap(),
@@ -340,7 +313,7 @@ async fn fill_and_grow(size: &str) {
     assert!(tried.iter().all(|id| distinct.contains(id)));
     bus.close().await.unwrap();
     drop(bus);
-    let bus = open(disk.0.path(), Config::default()).await;
+    let bus = open(disk.path(), Config::default()).await;
     assert_eq!(all_ids(&*bus, &topic, "after").await, before);
     bus.close().await.unwrap();
 }

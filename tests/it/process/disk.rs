@@ -1,59 +1,13 @@
 //! A disk that fills up: what was confirmed is kept, what cannot be kept is refused.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use crate::support::{Client, Receiver, Run, eventually, free_port};
-
-/// A small file system of its own. Needs root, as the test machines give; without it the test
-/// fails rather than skips.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn mount(at: &Path, size: &str) -> Self {
-        std::fs::create_dir(at).unwrap();
-        let options = format!("size={size}");
-        run(Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at));
-        Self(at.to_owned())
-    }
-
-    fn grow(&self, size: &str) {
-        run(Command::new("mount").args(["-o", &format!("remount,size={size}")]).arg(&self.0));
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        run(Command::new("umount").arg("--lazy").arg(&self.0));
-    }
-}
-
-fn run(command: &mut Command) {
-    let status = command.status().unwrap();
-    assert!(status.success(), "{command:?}: {status}");
-}
+use crate::support::{Client, Disk, Receiver, Run, eventually, free_port, sink, write_flow};
 
 #[tokio::test]
 async fn a_full_disk_refuses_events_and_loses_none_that_were_confirmed() {
     let (folder, receiver, port) = (tempfile::tempdir().unwrap(), Receiver::start().await, free_port());
-    let disk = Disk::mount(&folder.path().join("small"), "24m");
-    let yaml = format!(
-        "apiVersion: events.openfunction.io/v1alpha1
-kind: EventSource
-metadata: {{name: clients}}
-spec: {{http: {{post: {{path: /, port: {port}}}}}}}
----
-apiVersion: events.openfunction.io/v1alpha1
-kind: Trigger
-metadata: {{name: one}}
-spec:
-  eventSources: [{{name: post, eventSourceName: clients, eventName: post}}]
-  subscribers: [{{name: sink, sink: {{uri: \"{}\"}}}}]
-",
-        receiver.uri("/")
-    );
-    std::fs::write(folder.path().join("flow.yaml"), yaml).unwrap();
-    let data = disk.0.join("bus");
+    let disk = Disk::new("24m");
+    write_flow(folder.path(), port, &sink(&receiver.uri("/")));
+    let data = disk.path().join("bus");
     let run = Run::new(folder.path()).with(["--data-dir", data.to_str().unwrap()]);
     let process = run.start().await;
 

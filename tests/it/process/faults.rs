@@ -6,31 +6,14 @@ use std::path::Path;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-use crate::support::{Client, Penstock, Receiver, Reply, Run, eventually, free_port};
+use crate::support::{Client, Penstock, Receiver, Reply, Run, eventually, free_port, sink, write_flow};
 
-/// One event is posted to a flow whose only subscriber is `sink` with `delivery` (a YAML flow
+/// One event is posted to a flow whose only subscriber is at `address`, with `delivery` (a YAML flow
 /// mapping) and whose dead letters go to `dead`. The folder must outlive the process.
-async fn post_one(folder: &Path, sink: &str, delivery: &str, dead: &str) -> Penstock {
+async fn post_one(folder: &Path, address: &str, delivery: &str, dead: &str) -> Penstock {
     let port = free_port();
-    let yaml = format!(
-        "apiVersion: events.openfunction.io/v1alpha1
-kind: EventSource
-metadata: {{name: clients}}
-spec: {{http: {{post: {{path: /, port: {port}}}}}}}
----
-apiVersion: events.openfunction.io/v1alpha1
-kind: Trigger
-metadata: {{name: one}}
-spec:
-  eventSources: [{{name: post, eventSourceName: clients, eventName: post}}]
-  subscribers:
-    - name: faulty
-      sink: {{uri: \"{sink}\"}}
-      delivery: {delivery}
-      deadLetterSink: {{uri: \"{dead}\"}}
-"
-    );
-    std::fs::write(folder.join("flow.yaml"), yaml).unwrap();
+    let sink = sink(address);
+    write_flow(folder, port, &format!("{sink}, delivery: {delivery}, deadLetterSink: {{uri: \"{dead}\"}}"));
     let process = Run::new(folder).start().await;
     let uri = format!("http://127.0.0.1:{port}/");
     let answer = Client::new().event(&uri, "e1", "com.example.one", "{\"total\": 7}").await.unwrap();
@@ -46,10 +29,7 @@ async fn dead_letter(dead: &Receiver, code: &str, attempts: &str, process: &Pens
     let told = (letter.header("ce-knativeerrorcode"), letter.header("ce-penstockattempts"));
     assert_eq!(told, (code, attempts), "{letter:?}\n{}", process.log());
     assert_eq!(letter.header("ce-id"), "e1");
-    assert_eq!(
-        (letter.header("ce-penstocktrigger"), letter.header("ce-penstocksubscriber")),
-        ("default/one", "faulty")
-    );
+    assert_eq!((letter.header("ce-penstocktrigger"), letter.header("ce-penstocksubscriber")), ("default/one", "sink"));
     assert!(letter.header("ce-knativeerrordest").starts_with("http://127.0.0.1:"), "{letter:?}");
     assert_eq!(letter.body, "{\"total\": 7}");
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::{Client, Receiver, Reply, Run, eventually, free_port};
+use crate::support::{Client, Receiver, Reply, Run, eventually, free_port, sink, write_flow};
 
 /// How often the process is killed.
 const KILLS: usize = 100;
@@ -37,24 +37,7 @@ async fn every_confirmed_event_is_delivered_though_the_process_is_killed_a_hundr
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::answering(|n, _| Reply::code(if n % REFUSE_EVERY == 0 { 503 } else { 204 })).await;
     let port = free_port();
-    let yaml = format!(
-        "apiVersion: events.openfunction.io/v1alpha1
-kind: EventSource
-metadata: {{name: clients}}
-spec:
-  http:
-    post: {{path: /, port: {port}}}
----
-apiVersion: events.openfunction.io/v1alpha1
-kind: Trigger
-metadata: {{name: all}}
-spec:
-  eventSources: [{{name: post, eventSourceName: clients, eventName: post}}]
-  subscribers: [{{name: receiver, sink: {{uri: \"{}\"}}}}]
-",
-        receiver.uri("/")
-    );
-    std::fs::write(folder.path().join("flow.yaml"), yaml).unwrap();
+    write_flow(folder.path(), port, &sink(&receiver.uri("/")));
     let run = Run::new(folder.path());
 
     let (stop, next, confirmed) = (Arc::new(AtomicBool::new(false)), Arc::default(), Confirmed::default());

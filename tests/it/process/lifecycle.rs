@@ -1,32 +1,29 @@
 //! Start, refusal, drain and abort of `penstock run`.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 
-use crate::support::{Client, Receiver, Reply, Run, eventually, free_port};
+use crate::support::{Client, Receiver, Reply, Run, eventually, free_port, sink, write_flow};
 
-/// A flow from a webhook on `port` to `sink`.
-fn write_flow(folder: &Path, port: u16, sink: &str) {
-    let yaml = format!(
-        "apiVersion: events.openfunction.io/v1alpha1
-kind: EventSource
-metadata: {{name: clients}}
-spec: {{http: {{post: {{path: /, port: {port}}}}}}}
----
-apiVersion: events.openfunction.io/v1alpha1
-kind: Trigger
-metadata: {{name: one}}
-spec:
-  eventSources: [{{name: post, eventSourceName: clients, eventName: post}}]
-  subscribers: [{{name: sink, sink: {{uri: \"{sink}\"}}}}]
-"
-    );
-    std::fs::write(folder.join("flow.yaml"), yaml).unwrap();
+/// A flow whose sink answers once for each permit of the gate.
+struct Held {
+    folder: TempDir,
+    port: u16,
+    receiver: Receiver,
+    gate: Arc<Semaphore>,
+}
+
+async fn held() -> Held {
+    let (folder, port, gate) = (tempfile::tempdir().unwrap(), free_port(), Arc::new(Semaphore::new(0)));
+    let held = gate.clone();
+    let receiver = Receiver::answering(move |_, _| Reply { gate: Some(held.clone()), ..Reply::code(200) }).await;
+    write_flow(folder.path(), port, &sink(&receiver.uri("/")));
+    Held { folder, port, receiver, gate }
 }
 
 async fn post(port: u16, id: &str) {
@@ -38,7 +35,7 @@ async fn post(port: u16, id: &str) {
 #[tokio::test]
 async fn a_second_process_on_the_same_data_is_refused_and_the_first_goes_on() {
     let (folder, receiver, port) = (tempfile::tempdir().unwrap(), Receiver::start().await, free_port());
-    write_flow(folder.path(), port, &receiver.uri("/"));
+    write_flow(folder.path(), port, &sink(&receiver.uri("/")));
     let first = Run::new(folder.path()).start().await;
     let second = Run::new(folder.path()).spawn();
     let log = second.log_when_ended().await;
@@ -55,7 +52,7 @@ async fn a_port_that_is_taken_is_named() {
     let (folder, receiver) = (tempfile::tempdir().unwrap(), Receiver::start().await);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    write_flow(folder.path(), port, &receiver.uri("/"));
+    write_flow(folder.path(), port, &sink(&receiver.uri("/")));
     let (code, log) = Run::new(folder.path()).spawn().log_when_ended().await;
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains(&format!("port {port} is already in use")), "{log}");
@@ -63,10 +60,7 @@ async fn a_port_that_is_taken_is_named() {
 
 #[tokio::test]
 async fn a_stop_finishes_what_is_in_flight() {
-    let (folder, port, gate) = (tempfile::tempdir().unwrap(), free_port(), Arc::new(Semaphore::new(0)));
-    let held = gate.clone();
-    let receiver = Receiver::answering(move |_, _| Reply { gate: Some(held.clone()), ..Reply::code(200) }).await;
-    write_flow(folder.path(), port, &receiver.uri("/"));
+    let Held { folder, port, receiver, gate } = held().await;
     let process = Run::new(folder.path()).start().await;
     post(port, "e1").await;
     eventually("the sink has the event", || async { receiver.count() == 1 }).await;
@@ -87,10 +81,7 @@ async fn a_stop_finishes_what_is_in_flight() {
 
 #[tokio::test]
 async fn a_second_signal_aborts_and_the_event_comes_again() {
-    let (folder, port, gate) = (tempfile::tempdir().unwrap(), free_port(), Arc::new(Semaphore::new(0)));
-    let held = gate.clone();
-    let receiver = Receiver::answering(move |_, _| Reply { gate: Some(held.clone()), ..Reply::code(200) }).await;
-    write_flow(folder.path(), port, &receiver.uri("/"));
+    let Held { folder, port, receiver, gate } = held().await;
     let process = Run::new(folder.path()).start().await;
     post(port, "e1").await;
     eventually("the sink has the event", || async { receiver.count() == 1 }).await;
@@ -109,7 +100,7 @@ async fn a_second_signal_aborts_and_the_event_comes_again() {
 #[tokio::test]
 async fn metrics_and_health_are_served_on_the_admin_port() {
     let (folder, receiver, port) = (tempfile::tempdir().unwrap(), Receiver::start().await, free_port());
-    write_flow(folder.path(), port, &receiver.uri("/"));
+    write_flow(folder.path(), port, &sink(&receiver.uri("/")));
     let process = Run::new(folder.path()).start().await;
     post(port, "e1").await;
     let client = Client::new();
@@ -133,10 +124,7 @@ async fn the_grace_period_bounds_the_whole_stop() {
     // Far above what a stop with this period takes, below what either side would take by itself.
     const GRACE: &str = "1s";
     const BOUND: Duration = Duration::from_secs(15);
-    let (folder, port, gate) = (tempfile::tempdir().unwrap(), free_port(), Arc::new(Semaphore::new(0)));
-    let held = gate.clone();
-    let receiver = Receiver::answering(move |_, _| Reply { gate: Some(held.clone()), ..Reply::code(200) }).await;
-    write_flow(folder.path(), port, &receiver.uri("/"));
+    let Held { folder, port, receiver, gate } = held().await;
     let process = Run::new(folder.path()).with(["--grace", GRACE]).start().await;
     post(port, "e1").await;
     eventually("the sink has the event", || async { receiver.count() == 1 }).await;
@@ -157,7 +145,7 @@ async fn the_grace_period_bounds_the_whole_stop() {
 #[tokio::test]
 async fn a_flow_without_triggers_keeps_its_events_and_runs_until_it_is_told_to_stop() {
     let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
-    write_flow(folder.path(), port, "log:");
+    write_flow(folder.path(), port, &sink("log:"));
     let flow = std::fs::read_to_string(folder.path().join("flow.yaml")).unwrap();
     std::fs::write(folder.path().join("flow.yaml"), flow.split_once("---").unwrap().0).unwrap();
     let process = Run::new(folder.path()).start().await;

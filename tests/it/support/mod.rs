@@ -5,11 +5,15 @@
 
 mod binary;
 mod client;
+mod disk;
+mod flow;
 mod raw;
 mod receiver;
 
 pub use binary::{Penstock, Run, free_port, output, output_to, refused};
 pub use client::{Answer, Client};
+pub use disk::Disk;
+pub use flow::{sink, write_flow};
 pub use raw::{break_off, exchange};
 pub use receiver::{Receiver, Reply, Seen};
 

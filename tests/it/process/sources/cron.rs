@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use super::{sink, source, trigger};
-use crate::support::{Receiver, Run, eventually};
+use super::{source, trigger};
+use crate::support::{Receiver, Run, eventually, sink};
 
 /// Seconds since the Unix epoch.
 fn now() -> i64 {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Flow, hook, sink, source, trigger};
-use crate::support::{Client, Receiver, Run, Seen, eventually, free_port};
+use super::{Flow, hook, source, trigger};
+use crate::support::{Client, Receiver, Run, Seen, eventually, free_port, sink};
 
 /// JSON that any parser would write differently.
 const DATA: &str =

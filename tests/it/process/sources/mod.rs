@@ -10,7 +10,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::support::{Answer, Client, Penstock, Receiver, Run, eventually, free_port};
+use crate::support::{Answer, Client, Penstock, Receiver, Run, eventually, free_port, sink};
 
 /// A running flow: one `EventSource` named `clients`, and a Trigger that hands its events to a receiver.
 struct Flow {
@@ -98,9 +98,4 @@ spec:
 {inputs}  subscribers:
 {subscribers}"
     )
-}
-
-/// A subscriber that is reached at `uri`.
-fn sink(uri: &str) -> String {
-    format!("sink: {{uri: \"{uri}\"}}")
 }

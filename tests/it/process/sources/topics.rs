@@ -1,8 +1,8 @@
 //! Ways beside and behind a Trigger: the direct sink of an `EventSource`, and chains through the bus.
 
-use crate::support::{Client, Receiver, Run, eventually, free_port};
+use crate::support::{Client, Receiver, Run, eventually, free_port, sink};
 
-use super::{hook, sink, source, trigger};
+use super::{hook, source, trigger};
 
 #[tokio::test]
 async fn a_direct_sink_gets_every_event_beside_the_triggers_of_the_bus() {
