@@ -2,12 +2,13 @@
 
 use std::error::Error;
 
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 6] = [
     "cloudevents/cloudevents.proto",
     "dapr/common/v1/common.proto",
     "dapr/components/v1/pubsub.proto",
     "dapr/components/v1/state.proto",
     "dapr/runtime/v1/dapr.proto",
+    "penstock/frame.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -29,3 +29,8 @@ pub mod dapr {
 }
 
 pub use dapr::proto::{common::v1 as dapr_common, components::v1 as dapr_components, runtime::v1 as dapr_runtime};
+
+/// Messages of our own.
+pub mod penstock {
+    include!(concat!(env!("OUT_DIR"), "/penstock.v1.rs"));
+}

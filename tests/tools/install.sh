@@ -13,13 +13,14 @@ flock 9
 version() { sed -n "s|^require $1 v\([0-9.]*\).*|\1|p" "$2/go.mod" | head -n 1; }
 
 # daprd with the stable components: in-memory, redis, kafka, http and cron among them.
-daprd() {
-    local wanted target
+install_daprd() {
+    local wanted target found
     wanted="$(version github.com/dapr/dapr daprd)"
     target="$tools/daprd-$wanted"
     [ -x "$target" ] && return
-    if [ "$(command -v daprd >/dev/null && daprd --version)" = "$wanted" ]; then
-        ln -sf "$(command -v daprd)" "$target"
+    found="$(type -P daprd || true)"
+    if [ -n "$found" ] && [ "$("$found" --version)" = "$wanted" ]; then
+        ln -sf "$found" "$target"
         return
     fi
     echo "building daprd $wanted (about 8 minutes, once)" >&2
@@ -29,4 +30,4 @@ daprd() {
     mv "$target.new" "$target"
 }
 
-daprd
+install_daprd
