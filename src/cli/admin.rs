@@ -9,15 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use crate::flow::Bus;
-use crate::listen::{self, Answer, Handler};
-use crate::task::Clock;
+use crate::fault::Fault;
+use crate::listen::{self, Answer, Handler, Limits, Listener};
+use crate::task::{Clock, Group};
 use crate::telemetry::{self, Metrics};
 
 /// Twice the longest pause between attempts and longer than any sane timeout, and shorter than a
@@ -29,12 +30,15 @@ pub struct Admin {
     metrics: Arc<Metrics>,
     clock: Clock,
     ready: AtomicBool,
-    buses: Vec<Arc<dyn Bus>>,
+    ailment: Ailment,
 }
 
+/// Why a part that keeps events cannot do its work; `None` when all can.
+pub type Ailment = Box<dyn Fn() -> Option<Fault> + Send + Sync>;
+
 impl Admin {
-    pub fn new(metrics: Arc<Metrics>, clock: Clock, buses: Vec<Arc<dyn Bus>>) -> Self {
-        Self { metrics, clock, ready: AtomicBool::new(false), buses }
+    pub fn new(metrics: Arc<Metrics>, clock: Clock, ailment: Ailment) -> Self {
+        Self { metrics, clock, ready: AtomicBool::new(false), ailment }
     }
 
     /// Says whether traffic is welcome.
@@ -42,8 +46,21 @@ impl Admin {
         self.ready.store(ready, Ordering::SeqCst);
     }
 
+    /// Opens the admin port and serves it until the group is told to stop.
+    ///
+    /// # Errors
+    /// When the port cannot be had.
+    pub async fn serve(self: &Arc<Self>, address: SocketAddr, group: &mut Group) -> anyhow::Result<()> {
+        let listener = Listener::bind(address, Limits::default(), None).await;
+        let listener = listener.context("the admin port (--admin)")?;
+        tracing::info!(address = %listener.local_addr(), "metrics and health are served");
+        let (admin, shutdown) = (self.clone(), group.shutdown().clone());
+        group.spawn(async move { listener.serve(admin, &shutdown).await });
+        Ok(())
+    }
+
     fn live(&self) -> Answer {
-        if let Some(ailment) = self.buses.iter().find_map(|bus| bus.ailment()) {
+        if let Some(ailment) = (self.ailment)() {
             return listen::text(StatusCode::SERVICE_UNAVAILABLE, &ailment.chain());
         }
         let now = self.clock.now().as_duration().as_secs_f64();
