@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, StatusCode};
@@ -16,8 +17,8 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::flow::Bus;
-use crate::listen::{self, Answer, Handler};
-use crate::task::Clock;
+use crate::listen::{self, Answer, Handler, Limits, Listener};
+use crate::task::{Clock, Group};
 use crate::telemetry::{self, Metrics};
 
 /// Twice the longest pause between attempts and longer than any sane timeout, and shorter than a
@@ -29,13 +30,15 @@ pub struct Admin {
     metrics: Arc<Metrics>,
     clock: Clock,
     ready: AtomicBool,
-    buses: Vec<(String, Arc<dyn Bus>)>,
+    watched: Watched,
 }
 
+/// The buses that are open now, with their names.
+pub type Watched = Box<dyn Fn() -> Vec<(String, Arc<dyn Bus>)> + Send + Sync>;
+
 impl Admin {
-    /// `buses` with their names.
-    pub fn new(metrics: Arc<Metrics>, clock: Clock, buses: Vec<(String, Arc<dyn Bus>)>) -> Self {
-        Self { metrics, clock, ready: AtomicBool::new(false), buses }
+    pub fn new(metrics: Arc<Metrics>, clock: Clock, watched: Watched) -> Self {
+        Self { metrics, clock, ready: AtomicBool::new(false), watched }
     }
 
     /// Says whether traffic is welcome.
@@ -43,8 +46,21 @@ impl Admin {
         self.ready.store(ready, Ordering::SeqCst);
     }
 
+    /// Opens the admin port and serves it until the group is told to stop.
+    ///
+    /// # Errors
+    /// When the port cannot be had.
+    pub async fn serve(self: &Arc<Self>, address: SocketAddr, group: &mut Group) -> anyhow::Result<()> {
+        let listener = Listener::bind(address, Limits::default(), None).await;
+        let listener = listener.context("the admin port (--admin)")?;
+        tracing::info!(address = %listener.local_addr(), "metrics and health are served");
+        let (admin, shutdown) = (self.clone(), group.shutdown().clone());
+        group.spawn(async move { listener.serve(admin, &shutdown).await });
+        Ok(())
+    }
+
     fn live(&self) -> Answer {
-        if let Some(ailment) = self.buses.iter().find_map(|(_, bus)| bus.ailment()) {
+        if let Some(ailment) = (self.watched)().iter().find_map(|(_, bus)| bus.ailment()) {
             return listen::text(StatusCode::SERVICE_UNAVAILABLE, &ailment.chain());
         }
         let now = self.clock.now().as_duration().as_secs_f64();
@@ -63,8 +79,8 @@ impl Admin {
     }
 
     fn metrics(&self) -> Answer {
-        for (name, bus) in &self.buses {
-            self.metrics.lost(name, bus.lost());
+        for (name, bus) in (self.watched)() {
+            self.metrics.lost(&name, bus.lost());
         }
         let mut answer = Answer::new(Full::new(Bytes::from(self.metrics.encode())));
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(telemetry::CONTENT_TYPE));

@@ -6,6 +6,7 @@
 
 mod admin;
 pub mod check;
+mod component;
 pub mod crd;
 mod display;
 pub mod documents;
@@ -46,6 +47,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Options),
+    Component(component::Options),
     Check(check::Options),
     Explain(explain::Options),
     /// Prints the custom resource definitions, for `kubectl apply -f -`
@@ -82,6 +84,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
     arguments.logs.init()?;
     match arguments.command {
         Command::Run(options) => run::run(&options),
+        Command::Component(options) => block_on(component::run(&options)).map(|()| Outcome::Done),
         Command::Check(options) => check(&options),
         Command::Explain(options) => {
             explain::run(&options, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())

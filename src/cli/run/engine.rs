@@ -18,7 +18,6 @@ use crate::cli::{limits, signals};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{self, Bus, Group as ConsumerGroup, Topic, outlet};
 use crate::intake::{self, Intake};
-use crate::listen::{Limits, Listener};
 use crate::router::decision::{Observer, Unobserved};
 use crate::router::pipeline::{self, Joined, Router};
 use crate::router::route::{Policy, StatusCodes, Target, Trigger};
@@ -66,9 +65,9 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
     }
     let mut sources = Group::new(&sourcing);
     start(plan.feeds, &buses, options, &context, &mut sources).await?;
-    let admin = Arc::new(Admin::new(context.metrics.clone(), context.clock.clone(), watched));
+    let admin = Arc::new(Admin::new(context.metrics.clone(), context.clock.clone(), Box::new(move || watched.clone())));
     let mut side = Group::new(&Shutdown::new());
-    serve_admin(&admin, options, &mut side).await?;
+    admin.serve(options.admin, &mut side).await?;
     if let Some(narrator) = narrator {
         let stop = side.shutdown().clone();
         side.spawn(summary::run(context.metrics.clone(), narrator, stop));
@@ -221,14 +220,5 @@ async fn start(
         let run = source.run(group.shutdown().clone());
         group.spawn(run);
     }
-    Ok(())
-}
-
-async fn serve_admin(admin: &Arc<Admin>, options: &Options, group: &mut Group) -> anyhow::Result<()> {
-    let listener = Listener::bind(options.admin, Limits::default(), None).await;
-    let listener = listener.context("the admin port (--admin)")?;
-    tracing::info!(address = %listener.local_addr(), "metrics and health are served");
-    let (admin, shutdown) = (admin.clone(), group.shutdown().clone());
-    group.spawn(async move { listener.serve(admin, &shutdown).await });
     Ok(())
 }

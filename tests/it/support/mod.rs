@@ -5,15 +5,19 @@
 
 mod binary;
 mod client;
+mod daprd;
 mod disk;
 mod flow;
+mod process;
 mod raw;
 mod receiver;
 
 pub use binary::{Penstock, Run, free_port, output, output_to, refused};
 pub use client::{Answer, Client};
+pub use daprd::Daprd;
 pub use disk::Disk;
 pub use flow::{sink, write_flow};
+pub use process::Process;
 pub use raw::{break_off, exchange};
 pub use receiver::{Receiver, Reply, Seen};
 
