@@ -28,7 +28,7 @@ fn main() {
     for publishers in [1, 16, 256] {
         let (mut bus, mut unique, mut raw, mut ideal, mut consumed) = (vec![], vec![], vec![], vec![], vec![]);
         let mut sizes = Vec::new();
-        for _ in 0..effort.pick(5, 1) {
+        for _ in 0..effort.pick(3, 1) {
             let (published, read, groups) = runtime.block_on(publish(publishers, effort, Deduplicate::Never));
             bus.push(published);
             consumed.push(read);
