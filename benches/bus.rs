@@ -28,7 +28,7 @@ fn main() {
     for publishers in [1, 16, 256] {
         let (mut bus, mut unique, mut raw, mut ideal, mut consumed) = (vec![], vec![], vec![], vec![], vec![]);
         let mut sizes = Vec::new();
-        for _ in 0..effort.pick(5, 1) {
+        for _ in 0..effort.pick(3, 1) {
             let (published, read, groups) = runtime.block_on(publish(publishers, effort, Deduplicate::Never));
             bus.push(published);
             consumed.push(read);
@@ -108,10 +108,10 @@ fn batches(sizes: &[usize]) -> Run {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     let database = Database::builder(directory.path())
         .journal_compression(CompressionType::None)
-        .worker_threads(2)
+        .worker_threads(1)
         .open()
         .expect("a database");
-    let options = || KeyspaceCreateOptions::default().max_memtable_size(16 << 20);
+    let options = || KeyspaceCreateOptions::default().max_memtable_size(4 << 20);
     let log = database.keyspace("log", options).expect("a keyspace");
     let value = vec![b'x'; event(0, 0, &"x".repeat(DATA_BYTES)).record().len() + 8];
     let mut offset = 0_u64;

@@ -1,7 +1,7 @@
 //! What filters cost for one event of 1 KiB: one data filter, then many inputs on one topic.
 //!
-//! `cargo bench --bench filter` prints nanoseconds an event and the ratio to one input; with
-//! `--test` everything runs once on little input.
+//! `cargo bench --bench filter` prints nanoseconds an event and the ratio to one input; without
+//! `--bench` (as `cargo test --benches` runs it) everything runs once on little input.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::hint::black_box;
@@ -19,7 +19,8 @@ use serde_json::{Value, json};
 const PAYLOAD: usize = 1024;
 
 fn main() {
-    let quick = std::env::args().any(|argument| argument == "--test");
+    let has = |wanted: &str| std::env::args().any(|argument| argument == wanted);
+    let quick = !has("--bench") || has("--test");
     let (sizes, rounds): (&[usize], usize) = if quick { (&[1, 20], 1) } else { (&[1, 1_000, 10_000], 7) };
     one_filter(rounds, quick);
     many("distinct exact types", sizes, rounds, quick, |n| json!([{"exact": {"type": type_of(n)}}]));

@@ -107,7 +107,13 @@ fn check(options: &check::Options) -> anyhow::Result<Outcome> {
     Ok(if right { Outcome::Done } else { Outcome::Refused })
 }
 
+/// Threads for blocking work: reading the disk behind a backlog, resolving names. The runtime starts
+/// one whenever none is idle at that very moment, so under load it comes to its bound however little
+/// there is to do, and each costs memory; more would not make a disk faster.
+const BLOCKING_THREADS: usize = 32;
+
 /// Runs a command that waits for things.
 fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build()?.block_on(command)
 }

@@ -30,6 +30,19 @@ pub async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> 
     tokio::time::timeout(limit, future).await.ok()
 }
 
+/// Lets every other task that is ready run first. For loops that may find work ready for ever.
+pub async fn give_way() {
+    tokio::task::yield_now().await;
+}
+
+/// Polls `future` without the runtime's bound on what one turn may do. For a task that stands for
+/// many: the bound is meant for one connection, and would let it do a few of its events a turn
+/// while each of the tasks that it competes with has a turn of its own. Whoever uses this must
+/// [`give_way`] by itself.
+pub async fn at_length<F: Future>(future: F) -> F::Output {
+    tokio::task::unconstrained(future).await
+}
+
 /// A moment on the monotonic clock, for measuring how long something took.
 pub fn stopwatch() -> impl Fn() -> Duration + Copy {
     let start = tokio::time::Instant::now();

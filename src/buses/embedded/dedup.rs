@@ -4,12 +4,18 @@
 //! is a window old, a new one starts and the one before the last is deleted as a whole. So
 //! forgetting costs nothing per event and memory stays what the database's is. Each fingerprint
 //! carries its time: the window is exact, whatever the generations do.
+//!
+//! Nearly every event is new, and to look for it on disk costs more than to write it. So a
+//! [`Sieve`] in memory stands in front of each generation, and only what it cannot rule out is
+//! looked up.
 
+use bytes::Bytes;
 use fjall::{Keyspace, OwnedWriteBatch};
 use ring::digest::{Context, SHA256};
 
 use super::disk::Disk;
 use super::layout::number;
+use super::sieve::Sieve;
 use crate::event::Event;
 use crate::flow::Deduplicate;
 
@@ -36,12 +42,32 @@ pub(super) fn fingerprint(topic: u32, event: &Event, deduplicate: Deduplicate) -
     hash.finish().as_ref().first_chunk().copied()
 }
 
+/// The fingerprints of one stretch of time.
+struct Generation {
+    keyspace: Keyspace,
+    /// What may be in there; `None` when it was too large to be read when the bus was opened.
+    sieve: Option<Sieve>,
+}
+
+impl Generation {
+    fn open(disk: &Disk, number: u64) -> fjall::Result<Self> {
+        let keyspace = disk.fingerprints(&format!("{PREFIX}{number}"))?;
+        let sieve = Sieve::of(keyspace.iter().map(fjall::Guard::key))?;
+        Ok(Self { keyspace, sieve })
+    }
+
+    /// False when the fingerprint is certainly not in there.
+    fn may_contain(&self, fingerprint: &Fingerprint) -> bool {
+        self.sieve.as_ref().is_none_or(|sieve| sieve.may_contain(fingerprint))
+    }
+}
+
 /// The generations that are open. The writer's alone.
 pub(super) struct Generations {
     number: u64,
     started: i64,
-    current: Keyspace,
-    previous: Option<Keyspace>,
+    current: Generation,
+    previous: Option<Generation>,
     window: i64,
 }
 
@@ -59,8 +85,8 @@ impl Generations {
         Ok(Self {
             number,
             started: if started == 0 { now } else { started },
-            current: disk.fingerprints(&format!("{PREFIX}{number}"))?,
-            previous: previous.map(|number| disk.fingerprints(&format!("{PREFIX}{number}"))).transpose()?,
+            current: Generation::open(disk, number)?,
+            previous: previous.map(|number| Generation::open(disk, number)).transpose()?,
             window,
         })
     }
@@ -71,19 +97,21 @@ impl Generations {
             return Ok(());
         }
         if let Some(stale) = self.previous.take() {
-            disk.delete(stale)?;
+            disk.delete(stale.keyspace)?;
         }
         self.number += 1;
         self.started = now;
-        let next = disk.fingerprints(&format!("{PREFIX}{}", self.number))?;
+        let next = Generation::open(disk, self.number)?;
         self.previous = Some(std::mem::replace(&mut self.current, next));
         batch.insert(&disk.meta, STARTED, now.to_be_bytes());
         Ok(())
     }
 
+    /// Whether the fingerprint was accepted within the window, as far as that is on disk.
     pub(super) fn contains(&self, fingerprint: &Fingerprint, now: i64) -> fjall::Result<bool> {
         for generation in std::iter::once(&self.current).chain(&self.previous) {
-            if let Some(value) = generation.get(fingerprint)?
+            if generation.may_contain(fingerprint)
+                && let Some(value) = generation.keyspace.get(fingerprint)?
                 && let Some(accepted) = number(&value, 0)
                 && (now - accepted.cast_signed()).abs() < self.window
             {
@@ -93,7 +121,12 @@ impl Generations {
         Ok(false)
     }
 
-    pub(super) fn add(&self, batch: &mut OwnedWriteBatch, fingerprint: &Fingerprint, now: i64) {
-        batch.insert(&self.current, fingerprint, now.to_be_bytes());
+    /// Adds a fingerprint to a round; `accepted` is the round's time, as it is stored. A round
+    /// that fails leaves a trace in the sieve, which costs a look-up at most.
+    pub(super) fn add(&mut self, batch: &mut OwnedWriteBatch, key: Bytes, fingerprint: &Fingerprint, accepted: &Bytes) {
+        if let Some(sieve) = &mut self.current.sieve {
+            sieve.add(fingerprint);
+        }
+        batch.insert(&self.current.keyspace, key, accepted.clone());
     }
 }

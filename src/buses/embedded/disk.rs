@@ -18,19 +18,22 @@ use crate::fault::{Fault, FaultKind, Retry};
 /// read behind, each sequentially.
 const CACHE_BYTES: u64 = 4 << 20;
 
-/// The log's memtable. Three may be in memory under load, beside the events in flight: with 8 MiB the
-/// whole process stays below 50 MB with 10,000 events of 1 KiB in flight (16 MiB: 75 MB).
-const LOG_MEMTABLE_BYTES: u64 = 8 << 20;
+/// The memtable of whole events. Several of the log's are in memory under load, beside the events
+/// in flight; much smaller ones would be flushed, and synced, all the time.
+const EVENT_MEMTABLE_BYTES: u64 = 4 << 20;
 
-/// The memtable of everything else, which is small.
-const SMALL_MEMTABLE_BYTES: u64 = 4 << 20;
+/// The memtable of everything else. The database counts less for a small entry than it takes, and
+/// finding the place of a random key (a fingerprint) takes longer the more there are.
+const SMALL_MEMTABLE_BYTES: u64 = 2 << 20;
 
 /// The smallest that the database takes. It bounds the disk space beside the log, and the time
 /// that replaying it costs at start.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
-/// One thread flushes while the other compacts.
-const WORKERS: usize = 2;
+/// One thread flushes and compacts in turn. Of two, the database would keep one free for flushes,
+/// and that one spins for as long as the other compacts. What a compaction holds up is bounded by the
+/// size of its tables; the writer waits only after [`SEALED_MEMTABLES`].
+const WORKERS: usize = 1;
 
 /// What the database may keep open; every table is one file.
 const OPEN_FILES: usize = 128;
@@ -99,9 +102,9 @@ impl Disk {
             .with_compaction_filter_factories(Arc::new(move |keyspace| (keyspace == LOG).then(|| floors.clone())))
             .open()?;
         let small = || KeyspaceCreateOptions::default().max_memtable_size(SMALL_MEMTABLE_BYTES);
+        let events = || KeyspaceCreateOptions::default().max_memtable_size(EVENT_MEMTABLE_BYTES);
         let log = || {
-            KeyspaceCreateOptions::default()
-                .max_memtable_size(LOG_MEMTABLE_BYTES)
+            events()
                 // The log is read in order, and by keys that exist.
                 .data_block_size_policy(BlockSizePolicy::all(16 << 10))
                 .expect_point_read_hits(true)
@@ -109,7 +112,7 @@ impl Disk {
         Ok(Self {
             log: database.keyspace(LOG, log)?,
             topics: database.keyspace("topics", small)?,
-            delayed: database.keyspace("delayed", small)?,
+            delayed: database.keyspace("delayed", events)?,
             positions: database.keyspace("positions", small)?,
             state: database.keyspace("state", small)?,
             meta: database.keyspace("meta", small)?,

@@ -26,6 +26,7 @@ mod retention;
 mod round;
 mod settled;
 mod shared;
+mod sieve;
 mod store;
 mod subscribe;
 mod topic;

@@ -69,7 +69,8 @@ impl Round<'_> {
             if known {
                 return Ok(Published::Duplicate);
             }
-            self.memory.generations.add(&mut self.batch, &fingerprint, self.now);
+            let key = self.keys.put(&fingerprint);
+            self.memory.generations.add(&mut self.batch, key, &fingerprint, &self.stamp);
             self.fresh.insert(fingerprint);
         }
         match delay {
@@ -103,7 +104,8 @@ impl Round<'_> {
         draft.record.next += 1;
         draft.record.bytes += entry.log_bytes();
         draft.entries.push(entry);
-        self.batch.insert(&self.disk.log, log_key(topic.id, offset), value);
+        let key = self.keys.put(&log_key(topic.id, offset));
+        self.batch.insert(&self.disk.log, key, value);
         offset
     }
 

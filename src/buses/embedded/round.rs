@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use fjall::OwnedWriteBatch;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -71,9 +71,31 @@ pub(super) struct Round<'a> {
     pub(super) batch: OwnedWriteBatch,
     /// Fingerprints and revisions that this round writes, which lookups on disk do not see yet.
     pub(super) fresh: HashSet<Fingerprint>,
+    pub(super) keys: Keys,
+    /// `now` as it is stored.
+    pub(super) stamp: Bytes,
     pub(super) revisions: HashMap<Bytes, Option<u64>>,
     drafts: HashMap<u32, Draft>,
     pub(super) pending: Pending,
+}
+
+/// Keys that share allocations: the database keeps each until its memtable is flushed, and an
+/// allocation of its own would cost more than the key.
+#[derive(Default)]
+pub(super) struct Keys(BytesMut);
+
+impl Keys {
+    /// What is allocated at a time: the keys of a common round.
+    const CHUNK: usize = 1024;
+
+    /// A copy of `key`, at most [`Keys::CHUNK`] bytes.
+    pub(super) fn put(&mut self, key: &[u8]) -> Bytes {
+        if self.0.capacity() < key.len() {
+            self.0 = BytesMut::with_capacity(Self::CHUNK);
+        }
+        self.0.extend_from_slice(key);
+        self.0.split().freeze()
+    }
 }
 
 /// What becomes of a round once its write succeeded or failed.
@@ -96,6 +118,8 @@ impl<'a> Round<'a> {
             now,
             batch: disk.batch(),
             fresh: HashSet::new(),
+            keys: Keys::default(),
+            stamp: Bytes::copy_from_slice(&now.to_be_bytes()),
             revisions: HashMap::new(),
             drafts: HashMap::new(),
             pending: Pending::default(),

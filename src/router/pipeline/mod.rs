@@ -51,7 +51,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Two members a topic, 1024 events or 32 MiB in flight each, 20 seconds of grace (ten less
+    /// Two members a topic, 1024 events or 16 MiB in flight each, 20 seconds of grace (ten less
     /// than Kubernetes grants a pod), from the beginning of each topic.
     pub fn new(group: Group) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl Settings {
             start: Start::Earliest,
             parallelism: 2,
             max_in_flight: 1024,
-            max_bytes_in_flight: 32 << 20,
+            max_bytes_in_flight: 16 << 20,
             grace: Duration::from_secs(20),
         }
     }

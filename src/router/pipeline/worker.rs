@@ -20,6 +20,11 @@ use super::Settings;
 use super::lane::{Hits, Lane};
 use super::retries::Retries;
 
+/// After this many events were taken, the other tasks get their turn, however many more are ready:
+/// with events that nobody wants, a member could go on for ever. A few of the largest batches
+/// of a bus, so that it costs nothing per event.
+const TURN: usize = 1024;
+
 /// What becomes of the events of a topic.
 #[derive(Clone)]
 pub(super) enum Route {
@@ -48,11 +53,16 @@ impl Worker {
         let in_flight = metrics.in_flight();
         let mut flying = FuturesUnordered::new();
         let mut bytes = 0_usize;
+        let mut turn = 0_usize;
         let mut stop = pin!(shutdown.requested());
         let ended = loop {
             // All that is ready first: each turn of the select below costs a boxed future.
-            while let Some(Some(settled)) = flying.next().now_or_never() {
+            while let Some(Some(settled)) = task::at_length(flying.next()).now_or_never() {
                 bytes -= settled;
+            }
+            if turn >= TURN {
+                turn = 0;
+                task::give_way().await;
             }
             // Every turn of the loop begins with something settled or taken.
             metrics.progressed(delivery.clock.now().as_duration().as_secs_f64());
@@ -60,12 +70,13 @@ impl Worker {
             tokio::select! {
                 biased;
                 () = &mut stop => break Ok(()),
-                Some(settled) = flying.next(), if !flying.is_empty() => bytes -= settled,
+                Some(settled) = task::at_length(flying.next()), if !flying.is_empty() => bytes -= settled,
                 // Cancel-safe by contract.
                 taken = member.next(), if room => match taken {
                     Ok(taken) if taken.is_empty() => break Ok(()),
                     Ok(taken) => {
                         job.arrived(taken.len());
+                        turn += taken.len();
                         for received in taken {
                             let size = size(&received);
                             if let Some(work) = job.start(received) {

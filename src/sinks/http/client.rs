@@ -29,8 +29,11 @@ use crate::task::{self, Clock};
 /// would starve the other rooms of file descriptors, and no function behind them would be faster.
 const MAX_EXCHANGES: usize = 2048;
 
-/// Idle connections kept per host: as many as one subscriber uses at once by default.
-const MAX_IDLE: usize = 64;
+/// Idle connections kept per host. A pool that is smaller than the exchanges that run at once opens
+/// and closes connections all the time, which costs more than the exchanges themselves; what a
+/// quieter time does not need is closed after [`IDLE`]. Large enough for several busy subscribers of
+/// one host, small enough to leave file descriptors to the others.
+const MAX_IDLE: usize = 512;
 
 /// How long an idle connection is kept: shorter than the idle time of common proxies and servers.
 const IDLE: Duration = Duration::from_secs(50);

@@ -198,6 +198,8 @@ impl Route {
         };
         let events = message::events(&head.headers, &body, &terms)
             .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+        // They share the connection's buffer, which it can use again once they are gone.
+        drop((head, body));
         self.keep(events, now).await.map_err(|fault| self.not_kept(&fault))
     }
 

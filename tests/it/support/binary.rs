@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use rustix::process::Signal;
 use tokio::process::Command;
