@@ -6,7 +6,7 @@ use super::attribute::{self, AttributeTest, Want};
 use super::data::{Comparator, DataTest, Wanted};
 use super::path::Path;
 use super::pattern::Pattern;
-use super::{Expression, json, time};
+use super::{Cesql, Expression, json, time};
 use crate::api::filter::{ContextFilter, DataFilter, Dialect, Filters, Kinds};
 use crate::api::{FieldPath, Problems};
 
@@ -264,10 +264,10 @@ fn dialect(raw: &Dialect, path: &FieldPath, problems: &mut Problems) -> Expressi
         Dialect::Exact(map) => attributes(map, &path.field("exact"), Want::Equal, problems),
         Dialect::Prefix(map) => attributes(map, &path.field("prefix"), Want::Prefix, problems),
         Dialect::Suffix(map) => attributes(map, &path.field("suffix"), Want::Suffix, problems),
-        Dialect::Cesql(_) => {
-            unsupported(&path.field("cesql"), "cesql", problems);
-            Expression::All(Vec::new())
-        }
+        Dialect::Cesql(text) => match Cesql::compile(text, &path.field("cesql"), problems) {
+            Some(compiled) => Expression::Cesql(Box::new(compiled)),
+            None => Expression::All(Vec::new()),
+        },
     }
 }
 

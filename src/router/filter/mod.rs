@@ -11,16 +11,19 @@
 //! canonical text whatever its type. An event without data passes data filters, as in Argo.
 
 mod attribute;
+mod cesql;
 mod compile;
 mod data;
 pub mod json;
 pub mod path;
 pub mod pattern;
+mod slip;
 mod subject;
 mod time;
 
 pub(crate) use attribute::value as attribute_value;
 pub use attribute::{AttributeTest, Want};
+pub use cesql::Cesql;
 pub use data::{Comparator, DataTest, Wanted};
 pub use subject::{Paths, Payload, Subject};
 
@@ -56,6 +59,14 @@ pub enum Cause {
     TooCostly,
     /// The event has no time, or one that cannot be read.
     MissingTime,
+    /// The event does not have an attribute that an expression looks at.
+    MissingAttribute,
+    /// A value cannot be cast to the type that an expression needs.
+    Cast,
+    /// An expression divides by zero, or leaves the range of its numbers.
+    Math,
+    /// A function cannot work with its arguments.
+    Function,
 }
 
 impl Cause {
@@ -70,6 +81,10 @@ impl Cause {
             Self::NotBool => "not_bool",
             Self::TooCostly => "too_costly",
             Self::MissingTime => "missing_time",
+            Self::MissingAttribute => "missing_attribute",
+            Self::Cast => "cast",
+            Self::Math => "math",
+            Self::Function => "function",
         }
     }
 }
@@ -87,6 +102,7 @@ pub enum Expression {
     Attribute(AttributeTest),
     Data(Box<DataTest>),
     Time(Box<time::Span>),
+    Cesql(Box<Cesql>),
 }
 
 impl Filter {
@@ -143,6 +159,7 @@ impl Expression {
             Self::Attribute(test) => test.judge(subject),
             Self::Data(test) => test.judge(subject),
             Self::Time(span) => span.judge(subject),
+            Self::Cesql(cesql) => cesql.judge(subject),
         }
     }
 
@@ -151,7 +168,7 @@ impl Expression {
             Self::All(parts) | Self::Any(parts) => parts.iter_mut().for_each(|part| part.share_paths(paths)),
             Self::Not(part) => part.share_paths(paths),
             Self::Data(test) => test.slot = Some(paths.slot(&test.path)),
-            Self::Attribute(_) | Self::Time(_) => {}
+            Self::Attribute(_) | Self::Time(_) | Self::Cesql(_) => {}
         }
     }
 
@@ -169,6 +186,7 @@ impl Expression {
             Self::Attribute(test) => (test.explain(subject), &[]),
             Self::Data(test) => (test.explain(subject), &[]),
             Self::Time(span) => (span.explain(subject), &[]),
+            Self::Cesql(cesql) => (cesql.explain(subject), &[]),
         };
         lines.push(format!("{}{verdict}: {text}", "  ".repeat(depth)));
         for part in parts {

@@ -193,13 +193,15 @@ fn all_that_can_be_wrong_is_refused_with_its_place() {
 @.time.timezone: \"+02:00\" is no time zone (write a name of the IANA database, as in Europe/Berlin; offsets are none)",
     );
     check(
-        json!([{"exact": {"Type": "x", "subject": "", "data": "x"}}, {"any": []}, {"cesql": "TRUE"}, {"prefix": {}}]),
+        json!([{"exact": {"Type": "x", "subject": "", "data": "x"}}, {"any": []}, {"cesql": "TRUE ="}, {"prefix": {}}]),
         None,
         "@[0].exact.Type: \"Type\" is no attribute name (lower-case letters and digits, beginning with a letter)
 @[0].exact.data: data is no attribute (filters: {data: [...]} looks into the payload)
 @[0].exact.subject: an empty text fits everything (remove it, or write the text)
 @[1].any: an empty list says nothing (remove it, or write at least one filter)
-@[2].cesql: cesql is not supported yet by this version
+@[2].cesql: expected a value, found the end at column 7
+  TRUE =
+        ^
 @[3].prefix: an empty list says nothing (remove it, or write at least one filter)",
     );
     check(
@@ -266,7 +268,7 @@ fn naive(expression: &Expression) -> u8 {
                 0
             }
         }
-        Expression::Time(_) | Expression::Data(_) => 1,
+        Expression::Time(_) | Expression::Data(_) | Expression::Cesql(_) => 1,
     }
 }
 
