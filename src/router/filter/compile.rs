@@ -6,7 +6,7 @@ use super::attribute::{self, AttributeTest, Want};
 use super::data::{Comparator, DataTest, Wanted};
 use super::path::Path;
 use super::pattern::Pattern;
-use super::{Cesql, Expression, json, time};
+use super::{Cesql, ExprTest, Expression, json, time};
 use crate::api::filter::{ContextFilter, DataFilter, Dialect, Filters, Kinds};
 use crate::api::{FieldPath, Problems};
 
@@ -58,8 +58,12 @@ fn join(mut parts: Vec<Expression>, any: bool) -> Expression {
 
 fn kinds(raw: &Kinds, path: &FieldPath, problems: &mut Problems) -> Vec<Expression> {
     let mut parts = Vec::new();
+    let list = path.field("exprs");
+    let any = is_or(raw.expr_logical_operator.as_deref(), &path.field("exprLogicalOperator"), problems);
+    let exprs = raw.exprs.iter().enumerate();
+    let exprs: Vec<_> = exprs.filter_map(|(index, raw)| ExprTest::compile(raw, &list.index(index), problems)).collect();
     if !raw.exprs.is_empty() {
-        unsupported(&path.field("exprs"), "exprs", problems);
+        parts.push(join(exprs.into_iter().map(|test| Expression::Expr(Box::new(test))).collect(), any));
     }
     if raw.script.is_some() {
         unsupported(&path.field("script"), "script", problems);
@@ -67,7 +71,6 @@ fn kinds(raw: &Kinds, path: &FieldPath, problems: &mut Problems) -> Vec<Expressi
     if raw.cel.is_some() {
         unsupported(&path.field("cel"), "cel", problems);
     }
-    is_or(raw.expr_logical_operator.as_deref(), &path.field("exprLogicalOperator"), problems);
     let any = is_or(raw.data_logical_operator.as_deref(), &path.field("dataLogicalOperator"), problems);
     let list = path.field("data");
     let tests: Vec<_> = raw
@@ -101,17 +104,7 @@ fn data(raw: &DataFilter, path: &FieldPath, problems: &mut Problems) -> Option<D
     if raw.template.as_deref().is_some_and(|template| !template.is_empty()) {
         problems.push(&path.field("template"), "template is not supported yet by this version");
     }
-    let compiled = match Path::compile(&raw.path) {
-        Ok(compiled) => Some(compiled),
-        Err(refused) => {
-            let at = path.field("path");
-            match refused.help {
-                Some(help) => problems.push_help(&at, refused.message, help),
-                None => problems.push(&at, refused.message),
-            }
-            None
-        }
-    };
+    let compiled = self::path(&raw.path, &path.field("path"), problems);
     let written = raw.comparator.as_deref().filter(|text| !text.is_empty()).unwrap_or("=");
     let comparator = Comparator::parse(written);
     if comparator.is_none() {
@@ -139,6 +132,16 @@ fn data(raw: &DataFilter, path: &FieldPath, problems: &mut Problems) -> Option<D
     (problems.len() == before).then_some(())?;
     let written = format!("{} {written} {}", raw.kind, raw.value.join(" or "));
     Some(DataTest { path: compiled?, wanted, slot: None, written })
+}
+
+/// The path `text`, which is the value at `at`.
+pub(super) fn path(text: &str, at: &FieldPath, problems: &mut Problems) -> Option<Path> {
+    Path::compile(text)
+        .map_err(|refused| match refused.help {
+            Some(help) => problems.push_help(at, refused.message, help),
+            None => problems.push(at, refused.message),
+        })
+        .ok()
 }
 
 fn texts(raw: &DataFilter, comparator: Comparator, path: &FieldPath, problems: &mut Problems) -> Wanted {

@@ -14,6 +14,7 @@ mod attribute;
 mod cesql;
 mod compile;
 mod data;
+mod exprs;
 pub mod json;
 pub mod path;
 pub mod pattern;
@@ -25,6 +26,7 @@ pub(crate) use attribute::value as attribute_value;
 pub use attribute::{AttributeTest, Want};
 pub use cesql::Cesql;
 pub use data::{Comparator, DataTest, Wanted};
+pub use exprs::ExprTest;
 pub use subject::{Paths, Payload, Subject};
 
 use crate::api::filter::Filters;
@@ -63,6 +65,8 @@ pub enum Cause {
     MissingAttribute,
     /// A value cannot be cast to the type that an expression needs.
     Cast,
+    /// An operator of an expression meets a value of a type that it does not take.
+    WrongType,
     /// An expression divides by zero, or leaves the range of its numbers.
     Math,
     /// A function cannot work with its arguments.
@@ -83,6 +87,7 @@ impl Cause {
             Self::MissingTime => "missing_time",
             Self::MissingAttribute => "missing_attribute",
             Self::Cast => "cast",
+            Self::WrongType => "wrong_type",
             Self::Math => "math",
             Self::Function => "function",
         }
@@ -103,6 +108,7 @@ pub enum Expression {
     Data(Box<DataTest>),
     Time(Box<time::Span>),
     Cesql(Box<Cesql>),
+    Expr(Box<ExprTest>),
 }
 
 impl Filter {
@@ -160,6 +166,7 @@ impl Expression {
             Self::Data(test) => test.judge(subject),
             Self::Time(span) => span.judge(subject),
             Self::Cesql(cesql) => cesql.judge(subject),
+            Self::Expr(test) => test.judge(subject),
         }
     }
 
@@ -168,6 +175,7 @@ impl Expression {
             Self::All(parts) | Self::Any(parts) => parts.iter_mut().for_each(|part| part.share_paths(paths)),
             Self::Not(part) => part.share_paths(paths),
             Self::Data(test) => test.slot = Some(paths.slot(&test.path)),
+            Self::Expr(test) => test.share_paths(paths),
             Self::Attribute(_) | Self::Time(_) | Self::Cesql(_) => {}
         }
     }
@@ -187,6 +195,7 @@ impl Expression {
             Self::Data(test) => (test.explain(subject), &[]),
             Self::Time(span) => (span.explain(subject), &[]),
             Self::Cesql(cesql) => (cesql.explain(subject), &[]),
+            Self::Expr(test) => (test.explain(subject), &[]),
         };
         lines.push(format!("{}{verdict}: {text}", "  ".repeat(depth)));
         for part in parts {

@@ -179,7 +179,10 @@ fn all_that_can_be_wrong_is_refused_with_its_place() {
     check(
         json!({"exprs": [{"expr": "a", "fields": []}], "script": "return true", "cel": "true", "context": {}}),
         None,
-        "@.exprs: exprs is not supported yet by this version
+        "@.exprs[0].fields: at least one field is needed (a name for the expression, and its path in the data)
+@.exprs[0].expr: no field is named \"a\", at column 1
+  a
+  ^ (nothing is known here)
 @.script: script is not supported yet by this version
 @.cel: cel is not supported yet by this version
 @.context: one of type, subject, source and datacontenttype is needed",
@@ -268,7 +271,7 @@ fn naive(expression: &Expression) -> u8 {
                 0
             }
         }
-        Expression::Time(_) | Expression::Data(_) | Expression::Cesql(_) => 1,
+        Expression::Time(_) | Expression::Data(_) | Expression::Cesql(_) | Expression::Expr(_) => 1,
     }
 }
 

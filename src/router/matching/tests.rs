@@ -61,6 +61,10 @@ fn leaf() -> impl Strategy<Value = Value> {
                 "dataLogicalOperator": "or"
             })
         }),
+        (path(), text(), -1..3).prop_map(|(path, text, number)| {
+            let fields = json!([{"name": "x", "path": path}]);
+            json!({"exprs": [{"expr": format!("x > {number} || x == '{text}'"), "fields": fields}]})
+        }),
         cesql().prop_map(|text| json!([{"cesql": text}])),
         (cesql(), text())
             .prop_map(|(cesql, text)| json!([{"any": [{"not": {"cesql": cesql}}, {"exact": {"type": text}}]}])),
