@@ -23,7 +23,15 @@ fn main() {
     let quick = !has("--bench") || has("--test");
     let (sizes, rounds): (&[usize], usize) = if quick { (&[1, 20], 1) } else { (&[1, 1_000, 10_000], 7) };
     one_filter(rounds, quick);
+    one_expression(rounds, quick);
     many("distinct exact types", sizes, rounds, quick, |n| json!([{"exact": {"type": type_of(n)}}]));
+    many(
+        "distinct cesql on type",
+        sizes,
+        rounds,
+        quick,
+        |n| json!([{"cesql": format!("type = '{}' AND EXISTS subject AND priority > 3", type_of(n))}]),
+    );
     many(
         "distinct literals on one path",
         sizes,
@@ -54,6 +62,31 @@ fn one_filter(rounds: usize, quick: bool) {
         let time = best(rounds, quick, || filter.evaluate(black_box(&event)) == Verdict::Yes);
         println!("one data filter, {name:<32} {time:>8.0} ns/event");
     }
+}
+
+fn one_expression(rounds: usize, quick: bool) {
+    let event = event(0);
+    let cases = [
+        ("typical", "type LIKE 'com.example.%' AND EXISTS subject AND priority > 3"),
+        (
+            "eight parts",
+            "id = '42' AND source = '/shop/orders' AND type LIKE '%.v0' AND NOT (subject IN ('a', 'b')) \
+          AND LENGTH(subject) < 20 AND priority % 2 = 1 AND priority + 1 < 9 AND LEFT(subject, 7) = 'orders/'",
+        ),
+    ];
+    for (name, text) in cases {
+        let filter = filter(&json!([{"cesql": text}]));
+        assert_eq!(filter.evaluate(&event), Verdict::Yes, "{name}");
+        let time = best(rounds, quick, || filter.evaluate(black_box(&event)) == Verdict::Yes);
+        println!("one cesql expression, {name:<27} {time:>8.0} ns/event");
+    }
+    let field = |name: &str| json!({"name": name, "path": format!("body.{name}")});
+    let expr = json!({"expr": "total > 41 && bucket =~ '^bucket-' && !(currency in ('USD', 'GBP'))",
+        "fields": [field("total"), field("bucket"), field("currency")]});
+    let filter = filter(&json!({"exprs": [expr]}));
+    assert_eq!(filter.evaluate(&event), Verdict::Yes, "exprs");
+    let time = best(rounds, quick, || filter.evaluate(black_box(&event)) == Verdict::Yes);
+    println!("one expr over three fields {time:>31.0} ns/event");
 }
 
 fn many(name: &str, sizes: &[usize], rounds: usize, quick: bool, raw: impl Fn(usize) -> Value) {
@@ -113,6 +146,8 @@ fn event(n: usize) -> Event {
     let missing = PAYLOAD.saturating_sub(payload.to_string().len());
     payload["note"] = "x".repeat(missing).into();
     Draft::new("42", "/shop/orders", type_of(n))
+        .with("subject", "orders/42")
+        .with("priority", 5)
         .with("time", "2026-11-24T10:00:00Z")
         .with("datacontenttype", "application/json")
         .data(Data::Text(&payload.to_string()))

@@ -203,6 +203,19 @@ impl fmt::Display for Problems {
     }
 }
 
+/// `message` with the column of the byte `at`, and below it the text with a caret under that column.
+pub fn pointed(text: &str, at: usize, message: &str) -> String {
+    /// What is shown of a long condition, before and after the caret.
+    const AROUND: usize = 60;
+    let before: Vec<char> = text[..at].chars().collect();
+    let skipped = before.len().saturating_sub(AROUND);
+    let shown = before[skipped..].iter().copied().chain(text[at..].chars().take(AROUND));
+    // A line break or a tab would shift the caret.
+    let line: String = shown.map(|c| if c.is_whitespace() || c.is_control() { ' ' } else { c }).collect();
+    let indent = " ".repeat(before.len() - skipped);
+    format!("{message} at column {}\n  {}\n  {indent}^", before.len() + 1, line.trim_end())
+}
+
 /// The help for an unknown word: the nearest known one if any is near, and all known ones.
 pub fn alternatives(word: &str, known: &[&str]) -> String {
     let list = match known {

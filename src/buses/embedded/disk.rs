@@ -234,7 +234,7 @@ impl Slot {
         let probe = || {
             let mut file = File::create(&path)?;
             fs::remove_file(&path)?;
-            for _ in 0..(bytes as u64 + LOG_MEMTABLE_BYTES).div_ceil(PROBE_CHUNK.len() as u64) {
+            for _ in 0..(bytes as u64 + EVENT_MEMTABLE_BYTES).div_ceil(PROBE_CHUNK.len() as u64) {
                 file.write_all(&PROBE_CHUNK)?;
             }
             file.sync_data()

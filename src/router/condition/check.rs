@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::parse::pointed;
 use super::{Condition, Expression, Form};
+use crate::api::problem::pointed;
 use crate::api::{FieldPath, Problems};
 
 /// The most names that may be used both with and without `!` in one condition. Each doubles the

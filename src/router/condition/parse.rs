@@ -1,7 +1,7 @@
 //! The text of a condition to its expression, and pointing into the text.
 
 use super::{Expression, MAX_DEPTH, MAX_LEN};
-use crate::api::problem::alternatives;
+use crate::api::problem::{alternatives, pointed};
 use crate::api::{FieldPath, Problems};
 
 /// What is wrong, and at which byte.
@@ -30,19 +30,6 @@ pub(super) fn parse(text: &str, names: &[&str], path: &FieldPath, problems: &mut
             None
         }
     }
-}
-
-/// `message` with the column, and below it the text with a caret under that column.
-pub(super) fn pointed(text: &str, at: usize, message: &str) -> String {
-    /// What is shown of a long condition, before and after the caret.
-    const AROUND: usize = 60;
-    let before: Vec<char> = text[..at].chars().collect();
-    let skipped = before.len().saturating_sub(AROUND);
-    let shown = before[skipped..].iter().copied().chain(text[at..].chars().take(AROUND));
-    // A line break or a tab would shift the caret.
-    let line: String = shown.map(|c| if c.is_whitespace() || c.is_control() { ' ' } else { c }).collect();
-    let indent = " ".repeat(before.len() - skipped);
-    format!("{message} at column {}\n  {}\n  {indent}^", before.len() + 1, line.trim_end())
 }
 
 struct Parser<'t, 'p> {

@@ -6,7 +6,7 @@ use super::attribute::{self, AttributeTest, Want};
 use super::data::{Comparator, DataTest, Wanted};
 use super::path::Path;
 use super::pattern::Pattern;
-use super::{Expression, json, time};
+use super::{Cesql, ExprTest, Expression, json, time};
 use crate::api::filter::{ContextFilter, DataFilter, Dialect, Filters, Kinds};
 use crate::api::{FieldPath, Problems};
 
@@ -58,9 +58,15 @@ fn join(mut parts: Vec<Expression>, any: bool) -> Expression {
 
 fn kinds(raw: &Kinds, path: &FieldPath, problems: &mut Problems) -> Vec<Expression> {
     let mut parts = Vec::new();
-    let later = [("exprs", !raw.exprs.is_empty()), ("script", raw.script.is_some()), ("cel", raw.cel.is_some())];
+    let list = path.field("exprs");
+    let any = is_or(raw.expr_logical_operator.as_deref(), &path.field("exprLogicalOperator"), problems);
+    let exprs = raw.exprs.iter().enumerate();
+    let exprs: Vec<_> = exprs.filter_map(|(index, raw)| ExprTest::compile(raw, &list.index(index), problems)).collect();
+    if !raw.exprs.is_empty() {
+        parts.push(join(exprs.into_iter().map(|test| Expression::Expr(Box::new(test))).collect(), any));
+    }
+    let later = [("script", raw.script.is_some()), ("cel", raw.cel.is_some())];
     parts.extend(later.into_iter().filter(|(_, there)| *there).map(|(name, _)| unsupported(path, name, problems)));
-    is_or(raw.expr_logical_operator.as_deref(), &path.field("exprLogicalOperator"), problems);
     let any = is_or(raw.data_logical_operator.as_deref(), &path.field("dataLogicalOperator"), problems);
     let list = path.field("data");
     let tests: Vec<_> = raw
@@ -96,17 +102,7 @@ fn data(raw: &DataFilter, path: &FieldPath, problems: &mut Problems) -> Option<D
     if raw.template.as_deref().is_some_and(|template| !template.is_empty()) {
         unsupported(path, "template", problems);
     }
-    let compiled = match Path::compile(&raw.path) {
-        Ok(compiled) => Some(compiled),
-        Err(refused) => {
-            let at = path.field("path");
-            match refused.help {
-                Some(help) => problems.push_help(&at, refused.message, help),
-                None => problems.push(&at, refused.message),
-            }
-            None
-        }
-    };
+    let compiled = self::path(&raw.path, &path.field("path"), problems);
     let written = raw.comparator.as_deref().filter(|text| !text.is_empty()).unwrap_or("=");
     let comparator = Comparator::parse(written);
     if comparator.is_none() {
@@ -134,6 +130,16 @@ fn data(raw: &DataFilter, path: &FieldPath, problems: &mut Problems) -> Option<D
     (problems.len() == before).then_some(())?;
     let written = format!("{} {written} {}", raw.kind, raw.value.join(" or "));
     Some(DataTest { path: compiled?, wanted, slot: None, written })
+}
+
+/// The path `text`, which is the value at `at`.
+pub(super) fn path(text: &str, at: &FieldPath, problems: &mut Problems) -> Option<Path> {
+    Path::compile(text)
+        .map_err(|refused| match refused.help {
+            Some(help) => problems.push_help(at, refused.message, help),
+            None => problems.push(at, refused.message),
+        })
+        .ok()
 }
 
 fn texts(raw: &DataFilter, comparator: Comparator, path: &FieldPath, problems: &mut Problems) -> Wanted {
@@ -242,6 +248,13 @@ fn dialects(raw: &[Dialect], path: &FieldPath, problems: &mut Problems) -> Vec<E
     raw.iter().enumerate().map(|(index, raw)| dialect(raw, &path.index(index), problems)).collect()
 }
 
+fn cesql(text: &str, path: &FieldPath, problems: &mut Problems) -> Expression {
+    match Cesql::compile(text, path, problems) {
+        Some(compiled) => Expression::Cesql(Box::new(compiled)),
+        None => Expression::All(Vec::new()),
+    }
+}
+
 fn dialect(raw: &Dialect, path: &FieldPath, problems: &mut Problems) -> Expression {
     match raw {
         Dialect::Empty => Expression::All(Vec::new()),
@@ -259,8 +272,8 @@ fn dialect(raw: &Dialect, path: &FieldPath, problems: &mut Problems) -> Expressi
         Dialect::Exact(map) => attributes(map, &path.field("exact"), Want::Equal, problems),
         Dialect::Prefix(map) => attributes(map, &path.field("prefix"), Want::Prefix, problems),
         Dialect::Suffix(map) => attributes(map, &path.field("suffix"), Want::Suffix, problems),
-        Dialect::Cesql(_) => unsupported(path, "cesql", problems),
-        Dialect::Sql(_) => unsupported(path, "sql", problems),
+        Dialect::Cesql(text) => cesql(text, &path.field("cesql"), problems),
+        Dialect::Sql(text) => cesql(text, &path.field("sql"), problems),
     }
 }
 

@@ -141,7 +141,8 @@ impl Wanted {
     }
 }
 
-fn shortened(raw: &str) -> String {
+/// `raw`, cut to what fits a line.
+pub(super) fn shortened(raw: &str) -> String {
     match raw.char_indices().nth(SHOWN) {
         Some((cut, _)) => format!("{}...", &raw[..cut]),
         None => raw.to_owned(),

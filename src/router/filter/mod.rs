@@ -11,17 +11,22 @@
 //! canonical text whatever its type. An event without data passes data filters, as in Argo.
 
 mod attribute;
+mod cesql;
 mod compile;
 mod data;
+mod exprs;
 pub mod json;
 pub mod path;
 pub mod pattern;
+mod slip;
 mod subject;
 mod time;
 
 pub(crate) use attribute::value as attribute_value;
 pub use attribute::{AttributeTest, Want};
+pub use cesql::Cesql;
 pub use data::{Comparator, DataTest, Wanted};
+pub use exprs::ExprTest;
 pub use subject::{Paths, Payload, Subject};
 
 use crate::api::filter::Filters;
@@ -56,6 +61,16 @@ pub enum Cause {
     TooCostly,
     /// The event has no time, or one that cannot be read.
     MissingTime,
+    /// The event does not have an attribute that an expression looks at.
+    MissingAttribute,
+    /// A value cannot be cast to the type that an expression needs.
+    Cast,
+    /// An operator of an expression meets a value of a type that it does not take.
+    WrongType,
+    /// An expression divides by zero, or leaves the range of its numbers.
+    Math,
+    /// A function cannot work with its arguments.
+    Function,
 }
 
 impl Cause {
@@ -70,6 +85,11 @@ impl Cause {
             Self::NotBool => "not_bool",
             Self::TooCostly => "too_costly",
             Self::MissingTime => "missing_time",
+            Self::MissingAttribute => "missing_attribute",
+            Self::Cast => "cast",
+            Self::WrongType => "wrong_type",
+            Self::Math => "math",
+            Self::Function => "function",
         }
     }
 }
@@ -97,6 +117,8 @@ pub enum Expression {
     Attribute(AttributeTest),
     Data(Box<DataTest>),
     Time(Box<time::Span>),
+    Cesql(Box<Cesql>),
+    Expr(Box<ExprTest>),
 }
 
 impl Filter {
@@ -154,6 +176,8 @@ impl Expression {
             Self::Attribute(test) => test.judge(subject),
             Self::Data(test) => test.judge(subject),
             Self::Time(span) => span.judge(subject),
+            Self::Cesql(cesql) => cesql.judge(subject),
+            Self::Expr(test) => test.judge(subject),
         }
     }
 
@@ -162,7 +186,8 @@ impl Expression {
             Self::All(parts) | Self::Any(parts) => parts.iter_mut().for_each(|part| part.share_paths(paths)),
             Self::Not(part) => part.share_paths(paths),
             Self::Data(test) => test.slot = Some(paths.slot(&test.path)),
-            Self::Attribute(_) | Self::Time(_) => {}
+            Self::Expr(test) => test.share_paths(paths),
+            Self::Attribute(_) | Self::Time(_) | Self::Cesql(_) => {}
         }
     }
 
@@ -180,6 +205,8 @@ impl Expression {
             Self::Attribute(test) => (test.explain(subject), &[]),
             Self::Data(test) => (test.explain(subject, values), &[]),
             Self::Time(span) => (span.explain(subject), &[]),
+            Self::Cesql(cesql) => (cesql.explain(subject), &[]),
+            Self::Expr(test) => (test.explain(subject), &[]),
         };
         lines.push(format!("{}{verdict}: {text}", "  ".repeat(depth)));
         for part in parts {

@@ -162,17 +162,12 @@ fn what_is_not_supported_yet_is_no_mistake_and_is_called_as_it_was_written() {
         assert_eq!(found, expected);
     };
     check(
-        json!({"exprs": [{"expr": "a", "fields": []}], "script": "return true", "cel": "true"}),
+        json!({"script": "return true", "cel": "true"}),
         Some("or"),
-        &["filters.exprs: exprs @", "filters.script: script @", "filters.cel: cel @"],
+        &["filters.script: script @", "filters.cel: cel @"],
     );
     let data = json!({"path": "a", "type": "bool", "value": ["true"], "template": "{{.Input}}"});
     check(json!({"data": [data]}), None, &["filters.data[0].template: template @"]);
-    check(
-        json!([{"cesql": "TRUE"}, {"not": {"sql": "TRUE"}}]),
-        None,
-        &["filters[0].cesql: cesql @", "filters[1].not.sql: sql @"],
-    );
 }
 
 #[test]
@@ -201,7 +196,15 @@ fn all_that_can_be_wrong_is_refused_with_its_place() {
 @.data[4].value[0]: NaN equals no number, not even itself
 @.data[5].value: at least one value is needed",
     );
-    check(json!({"context": {}}), None, "@.context: one of type, subject, source and datacontenttype is needed");
+    check(
+        json!({"exprs": [{"expr": "a", "fields": []}], "context": {}}),
+        None,
+        "@.exprs[0].fields: at least one field is needed (a name for the expression, and its path in the data)
+@.exprs[0].expr: no field is named \"a\", at column 1
+  a
+  ^ (nothing is known here)
+@.context: one of type, subject, source and datacontenttype is needed",
+    );
     check(
         json!({"time": {"start": "9:00", "stop": "25:00:00", "timezone": "+02:00"}, "dataLogicalOperator": "OR"}),
         None,
@@ -211,13 +214,16 @@ fn all_that_can_be_wrong_is_refused_with_its_place() {
 @.time.timezone: \"+02:00\" is no time zone (write a name of the IANA database, as in Europe/Berlin; offsets are none)",
     );
     check(
-        json!([{"exact": {"Type": "x", "subject": "", "data": "x"}}, {"any": []}, {"prefix": {}}]),
+        json!([{"exact": {"Type": "x", "subject": "", "data": "x"}}, {"any": []}, {"cesql": "TRUE ="}, {"prefix": {}}]),
         None,
         "@[0].exact.Type: \"Type\" is no attribute name (lower-case letters and digits, beginning with a letter)
 @[0].exact.data: data is no attribute (filters: {data: [...]} looks into the payload)
 @[0].exact.subject: an empty text fits everything (remove it, or write the text)
 @[1].any: an empty list says nothing (remove it, or write at least one filter)
-@[2].prefix: an empty list says nothing (remove it, or write at least one filter)",
+@[2].cesql: expected a value, found the end at column 7
+  TRUE =
+        ^
+@[3].prefix: an empty list says nothing (remove it, or write at least one filter)",
     );
     check(
         json!({"dta": []}),
@@ -303,7 +309,7 @@ fn naive(expression: &Expression) -> u8 {
                 0
             }
         }
-        Expression::Time(_) | Expression::Data(_) => 1,
+        Expression::Time(_) | Expression::Data(_) | Expression::Cesql(_) | Expression::Expr(_) => 1,
     }
 }
 

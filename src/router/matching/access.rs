@@ -63,7 +63,8 @@ pub(super) fn keys(expression: &Expression) -> Option<Vec<Key<'_>>> {
             }])
         }
         Expression::Data(test) => data(test),
-        Expression::Not(_) | Expression::Time(_) => None,
+        Expression::Cesql(cesql) => cesql.implied().and_then(keys),
+        Expression::Not(_) | Expression::Time(_) | Expression::Expr(_) => None,
     }
 }
 

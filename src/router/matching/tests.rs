@@ -61,8 +61,36 @@ fn leaf() -> impl Strategy<Value = Value> {
                 "dataLogicalOperator": "or"
             })
         }),
+        (path(), text(), -1..3).prop_map(|(path, text, number)| {
+            let fields = json!([{"name": "x", "path": path}]);
+            json!({"exprs": [{"expr": format!("x > {number} || x == '{text}'"), "fields": fields}]})
+        }),
+        cesql().prop_map(|text| json!([{"cesql": text}])),
+        (cesql(), text())
+            .prop_map(|(cesql, text)| json!([{"any": [{"not": {"cesql": cesql}}, {"exact": {"type": text}}]}])),
         Just(json!({})),
     ]
+}
+
+/// Expressions, many of them with a part that can be looked up.
+fn cesql() -> impl Strategy<Value = String> {
+    let name = || prop::sample::select(vec!["type", "subject", "n", "flag", "gone"]);
+    let text = || prop::sample::select(vec!["a", "ab", "1", "01", "true", "é", "", "b%", "%b", "a%c", "_", "a_", "%"]);
+    let part = prop_oneof![
+        (name(), prop::sample::select(vec!["=", "!=", "LIKE", "NOT LIKE"]), text())
+            .prop_map(|(name, operator, text)| format!("{name} {operator} '{text}'")),
+        (name(), text(), text()).prop_map(|(name, one, other)| format!("{name} IN ('{one}', '{other}')")),
+        name().prop_map(|name| format!("EXISTS {name}")),
+        name().prop_map(|name| format!("{name} > 0")),
+        Just("TRUE".to_owned()),
+    ];
+    part.prop_recursive(3, 8, 2, |part| {
+        prop_oneof![
+            (part.clone(), prop::sample::select(vec!["AND", "OR", "XOR"]), part.clone())
+                .prop_map(|(left, operator, right)| format!("({left}) {operator} ({right})")),
+            part.prop_map(|part| format!("NOT ({part})")),
+        ]
+    })
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -73,8 +101,18 @@ fn any_event() -> impl Strategy<Value = Event> {
         (prop::sample::select(vec!["0", "-0.0", "1", "2.5", "3", "1e3", "\"2\"", "\"x\"", "null"]), text())
             .prop_map(|(number, text)| Some(format!("{{\"n\": {number}, \"s\": \"{text}\", \"list\": [1, 2]}}"))),
     ];
-    (text(), prop::option::of(text()), payload)
-        .prop_map(|(ty, subject, payload)| event(ty, subject, payload.as_deref()))
+    let extensions = (prop::option::of(-1..2), prop::option::of(prop::bool::ANY));
+    (text(), prop::option::of(text()), payload, extensions).prop_map(|(ty, subject, payload, (n, flag))| {
+        let event = event(ty, subject, payload.as_deref());
+        let mut draft = event.draft();
+        if let Some(n) = n {
+            draft = draft.with("n", n);
+        }
+        if let Some(flag) = flag {
+            draft = draft.with("flag", flag);
+        }
+        draft.build().unwrap()
+    })
 }
 
 proptest! {
@@ -108,6 +146,10 @@ fn only_filters_whose_key_the_event_has_are_evaluated() {
     assert_eq!(count((0..1000).map(|n| json!([{"exact": {"type": format!("type-{n}")}}])).collect(), &event), 1);
     assert_eq!(count((0..1000).map(|n| json!({"context": {"type": format!("type-{n}")}})).collect(), &event), 1);
     assert_eq!(count((0..1000).map(|n| json!([{"prefix": {"type": format!("type-{n}")}}])).collect(), &event), 1);
+    let cesql = |text: &str| (0..1000).map(|n| json!([{"cesql": text.replace('@', &n.to_string())}])).collect();
+    assert_eq!(count(cesql("EXISTS subject AND type = 'type-@'"), &event), 1);
+    assert_eq!(count(cesql("type LIKE 'type-@' OR type IN ('a', 'x-@')"), &event), 1);
+    assert_eq!(count(cesql("type LIKE '%-@%' AND LENGTH(type) > @"), &event), 1000);
     assert_eq!(count((0..1000).map(|n| data("string", "=", "bucket", format!("bucket-{n}\\."))).collect(), &event), 1);
     assert_eq!(count((0..1000).map(|n| data("number", ">", "total", n.to_string())).collect(), &event), 501);
     assert_eq!(count((0..1000).map(|n| data("number", "<", "total", n.to_string())).collect(), &event), 499);
