@@ -9,13 +9,16 @@ pub mod check;
 pub mod crd;
 mod display;
 pub mod documents;
+mod intake;
 mod limits;
 mod logs;
 pub mod report;
+mod router;
 mod run;
 mod secrets;
 mod signals;
 mod terminal;
+mod workload;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -49,6 +52,8 @@ enum Command {
     /// Prints the custom resource definitions, for `kubectl apply -f -`
     Crd,
     Display(display::Options),
+    Intake(intake::Options),
+    Router(router::Options),
     /// Prints the version
     Version,
 }
@@ -86,6 +91,8 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
             Ok(Outcome::Done)
         }
         Command::Display(options) => block_on(display::run(options)).map(|()| Outcome::Done),
+        Command::Intake(options) => block_on(intake::run(options)).map(|()| Outcome::Done),
+        Command::Router(options) => block_on(router::run(options)).map(|()| Outcome::Done),
         Command::Version => {
             writeln!(std::io::stdout(), "penstock {}", env!("CARGO_PKG_VERSION"))?;
             Ok(Outcome::Done)

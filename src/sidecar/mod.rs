@@ -24,7 +24,7 @@ mod store;
 mod streams;
 
 pub use bus::{Bus, Frames, Settings};
-pub use connection::{Address, ComponentInfo, Connection, Sidecar};
+pub use connection::{About, Address, ComponentInfo, Connection, Sidecar};
 pub use sink::{Binding, PubSub};
 pub use store::Store;
 

@@ -1,15 +1,17 @@
 //! Keeps one stream open: reads it, opens it again when it ends or falls silent.
 //!
 //! daprd never tells that a component behind an open stream is gone. So a stream of frames carries
-//! heartbeats, and one that misses three is dead. A stream that gives no sign of life at all after it was
-//! opened may lead to a component that was never initialised, which daprd hides: a frame without events
-//! is published to find out.
+//! heartbeats, and one that misses three is dead. Nor does it tell whether the component took a new
+//! stream: one that was started again refuses it, because nobody initialised it, and daprd hides that. So
+//! a frame without events is published after each opening, to hear whether the component is well.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -40,9 +42,6 @@ const OPEN_LIMIT: Duration = Duration::from_secs(10);
 
 /// A heartbeat that does not come is lost with this many others: then the stream is dead.
 const MISSED: u32 = 3;
-
-/// The first sign of life comes at once; after this long the component is asked whether it is well.
-const FIRST_SIGN: Duration = Duration::from_secs(1);
 
 /// How long events in flight may take when their stream is asked to close.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -86,9 +85,10 @@ struct Stream {
     pending: Arc<AtomicUsize>,
     /// Since the last sign of life.
     silent: Box<dyn Fn() -> Duration + Send + Sync>,
-    /// Whether anything came but the word that it is open.
+    /// Whether the component has given a sign of life.
     alive: bool,
-    asked: bool,
+    /// The question whether it is well, until it is answered.
+    asking: Option<BoxFuture<'static, bool>>,
 }
 
 impl Pump {
@@ -139,7 +139,7 @@ impl Pump {
             (_, Err(fault)) => return Ended::Lost(fault),
         };
         let (pending, silent) = (Arc::new(AtomicUsize::new(0)), Box::new(task::stopwatch()));
-        let mut stream = Stream { requests, messages, open, pending, silent, alive: false, asked: false };
+        let mut stream = Stream { requests, messages, open, pending, silent, alive: false, asking: None };
         let ended = loop {
             match self.step(&mut stream, stop).await {
                 Ok(()) if stream.alive => {
@@ -190,13 +190,20 @@ impl Pump {
             // Fails only when the stream does not read its requests any more: it tells why itself.
             room = stream.requests.clone().reserve_owned() => room.ok(),
         };
-        let patience = self.patience(stream);
         let message = tokio::select! {
             () = stop.requested() => return Err(Ended::Stopped),
             () = stream.open.closing.requested() => return Err(Ended::Asked),
             // Cancel-safe: a message is in the stream until it is whole.
             message = stream.messages.message() => message,
-            () = task::sleep(patience) => return self.silence(stream).await,
+            well = OptionFuture::from(stream.asking.as_mut()), if stream.asking.is_some() => {
+                stream.asking = None;
+                stream.alive |= well == Some(true);
+                return Ok(());
+            }
+            // Without heartbeats nobody can tell that a stream is dead.
+            () = task::sleep(self.settings.heartbeat), if self.settings.frames == Frames::On => {
+                return self.silence(stream);
+            }
         };
         stream.silent = Box::new(task::stopwatch());
         let message = match message {
@@ -210,7 +217,10 @@ impl Pump {
                 self.take(message, room, stream, stop).await
             }
             (Some(Response::InitialResponse(_)), _) => {
-                stream.alive = self.settings.frames == Frames::Off;
+                match self.settings.frames {
+                    Frames::On => stream.asking = Some(self.ask().boxed()),
+                    Frames::Off => stream.alive = true,
+                }
                 Ok(())
             }
             (None, _) => Ok(()),
@@ -218,26 +228,8 @@ impl Pump {
         }
     }
 
-    /// How long nothing may happen before the silence is looked into.
-    fn patience(&self, stream: &Stream) -> Duration {
-        match self.settings.frames {
-            Frames::On if !stream.alive && !stream.asked => FIRST_SIGN,
-            Frames::On => self.settings.heartbeat,
-            // Without heartbeats nobody can tell; this only bounds the wait.
-            Frames::Off => Duration::from_secs(3600),
-        }
-    }
-
-    /// Nothing came for a while.
-    async fn silence(&self, stream: &mut Stream) -> Result<(), Ended> {
-        if self.settings.frames == Frames::Off {
-            return Ok(());
-        }
-        if !stream.alive && !stream.asked {
-            stream.asked = true;
-            self.ask().await;
-            return Ok(());
-        }
+    /// Nothing came for the time of a heartbeat.
+    fn silence(&self, stream: &mut Stream) -> Result<(), Ended> {
         // daprd hands out the next message, heartbeat or not, only after the answer to this one.
         if stream.pending.load(Ordering::SeqCst) > 0 {
             stream.silent = Box::new(task::stopwatch());
@@ -249,19 +241,23 @@ impl Pump {
         Ok(())
     }
 
-    /// Asks the component whether it is well, by a frame without events. Only one answer matters, and
-    /// the connection acts on that: that it was never initialised.
-    async fn ask(&self) {
+    /// Asks the component whether it is well, by a frame without events. That it was never initialised
+    /// is an answer on which the connection acts.
+    fn ask(&self) -> impl Future<Output = bool> + Send + 'static {
         let request = PublishEventRequest {
             pubsub_name: self.component.to_string(),
             topic: self.topic.to_string(),
             metadata: frames::question(),
             ..PublishEventRequest::default()
         };
-        let mut client = self.connection.client();
-        let answer = self.connection.call("ask a component", client.publish_event(request)).await;
-        if let Err(fault) = answer {
-            tracing::debug!(component = &*self.component, fault = fault.chain(), "asked, after no sign of life");
+        let connection = self.connection.clone();
+        async move {
+            let mut client = connection.client();
+            match connection.call("ask a component", client.publish_event(request)).await {
+                Ok(()) => true,
+                // A source takes nothing, and is well.
+                Err(fault) => fault.kind() == FaultKind::Unsupported,
+            }
         }
     }
 
@@ -270,7 +266,7 @@ impl Pump {
         &self,
         message: TopicEventRequest,
         room: Room,
-        stream: &Stream,
+        stream: &mut Stream,
         stop: &Shutdown,
     ) -> Result<(), Ended> {
         let events = match self.settings.frames {

@@ -130,8 +130,11 @@ async fn join(
     Ok(Some(router.join().await?))
 }
 
-/// The sink of a target, on one machine.
-fn sink(
+/// The sink of a target, as far as one machine can tell.
+///
+/// # Errors
+/// When the target can only be found in a cluster, or is not legal.
+pub fn sink(
     target: &Target,
     policy: &Policy,
     bus: &Arc<dyn Bus>,

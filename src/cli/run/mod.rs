@@ -18,6 +18,9 @@ use super::{Outcome, block_on, terminal};
 use super::{check, documents};
 use plan::Plan;
 
+pub(super) use engine::sink;
+pub(super) use narrator::Narrator;
+
 /// Runs a flow on this machine: EventSources, EventBuses and Triggers from YAML, with an embedded
 /// bus that keeps every event on disk
 #[derive(Args, Clone, Debug)]

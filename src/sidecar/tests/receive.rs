@@ -37,6 +37,12 @@ fn ids(received: &[Received]) -> Vec<&str> {
     received.iter().map(|received| received.event.as_ref().unwrap().id()).collect()
 }
 
+fn settle(received: Vec<Received>) {
+    for Received { receipt, .. } in received {
+        receipt.ack();
+    }
+}
+
 fn fault() -> Fault {
     Fault::new(FaultKind::Unavailable, "deliver", "no")
 }
@@ -75,7 +81,7 @@ async fn a_frame_that_comes_again_brings_only_what_was_not_settled() {
     session.send("b", frame(&["1", "2", "3"])).await;
     let received = member.next().await.unwrap();
     assert_eq!(ids(&received), ["2", "3"]);
-    received.into_iter().for_each(|received| received.receipt.ack());
+    settle(received);
     assert_eq!(session.answer().await.unwrap(), ("b".to_owned(), SUCCESS));
     // Settled as a whole: what comes after that is somebody's wish to have it again.
     session.send("c", frame(&["1"])).await;
@@ -119,7 +125,7 @@ async fn a_stream_is_not_silent_while_an_answer_is_owed() {
     // Far longer than the silence that counts as dead.
     let reopened = task::within(Duration::from_millis(600), daprd.session()).await;
     assert!(reopened.is_none());
-    received.into_iter().for_each(|received| received.receipt.ack());
+    settle(received);
     assert_eq!(session.answer().await.unwrap(), ("a".to_owned(), SUCCESS));
 }
 
