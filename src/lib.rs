@@ -11,6 +11,7 @@ pub mod api;
 pub mod buses;
 pub mod catalog;
 pub mod cli;
+pub mod component;
 pub mod event;
 pub mod fault;
 pub mod flow;

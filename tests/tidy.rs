@@ -35,6 +35,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("router/delivery", &["event", "fault", "task", "telemetry", "flow", "router"]),
     ("router/pipeline", &["event", "fault", "task", "telemetry", "flow", "router"]),
     ("router/decision", &["event", "fault", "task", "telemetry", "flow", "router"]),
+    ("component", &["proto", "event", "fault", "task", "telemetry", "flow", "frame"]),
     ("router", &[]),
     ("sources", &[]),
     ("buses", &[]),

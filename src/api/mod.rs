@@ -11,6 +11,7 @@ pub mod duration;
 pub mod event_bus;
 pub mod event_source;
 pub mod filter;
+pub mod metadata;
 pub mod problem;
 pub mod quantity;
 pub mod reference;

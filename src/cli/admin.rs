@@ -9,15 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use crate::flow::Bus;
-use crate::listen::{self, Answer, Handler};
-use crate::task::Clock;
+use crate::fault::Fault;
+use crate::listen::{self, Answer, Handler, Limits, Listener};
+use crate::task::{Clock, Group};
 use crate::telemetry::{self, Metrics};
 
 /// Twice the longest pause between attempts and longer than any sane timeout, and shorter than a
@@ -31,12 +32,15 @@ pub struct Admin {
     ready: AtomicBool,
     /// What a person should know although traffic is welcome, or why it is not.
     note: Mutex<Option<String>>,
-    buses: Vec<Arc<dyn Bus>>,
+    ailment: Ailment,
 }
 
+/// Why a part that keeps events cannot do its work; `None` when all can.
+pub type Ailment = Box<dyn Fn() -> Option<Fault> + Send + Sync>;
+
 impl Admin {
-    pub fn new(metrics: Arc<Metrics>, clock: Clock, buses: Vec<Arc<dyn Bus>>) -> Self {
-        Self { metrics, clock, ready: AtomicBool::new(false), note: Mutex::default(), buses }
+    pub fn new(metrics: Arc<Metrics>, clock: Clock, ailment: Ailment) -> Self {
+        Self { metrics, clock, ready: AtomicBool::new(false), note: Mutex::default(), ailment }
     }
 
     /// Says whether traffic is welcome.
@@ -49,8 +53,21 @@ impl Admin {
         *self.note.lock().unwrap_or_else(PoisonError::into_inner) = note;
     }
 
+    /// Opens the admin port and serves it until the group is told to stop.
+    ///
+    /// # Errors
+    /// When the port cannot be had.
+    pub async fn serve(self: &Arc<Self>, address: SocketAddr, group: &mut Group) -> anyhow::Result<()> {
+        let listener = Listener::bind(address, Limits::default(), None).await;
+        let listener = listener.context("the admin port (--admin)")?;
+        tracing::info!(address = %listener.local_addr(), "metrics and health are served");
+        let (admin, shutdown) = (self.clone(), group.shutdown().clone());
+        group.spawn(async move { listener.serve(admin, &shutdown).await });
+        Ok(())
+    }
+
     fn live(&self) -> Answer {
-        if let Some(ailment) = self.buses.iter().find_map(|bus| bus.ailment()) {
+        if let Some(ailment) = (self.ailment)() {
             return listen::text(StatusCode::SERVICE_UNAVAILABLE, &ailment.chain());
         }
         let now = self.clock.now().as_duration().as_secs_f64();

@@ -6,6 +6,7 @@
 
 mod admin;
 pub mod check;
+mod component;
 pub mod crd;
 mod display;
 pub mod documents;
@@ -48,6 +49,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Options),
+    Component(component::Options),
     Check(check::Options),
     /// Prints the custom resource definitions, for `kubectl apply -f -`
     Crd,
@@ -85,6 +87,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
     arguments.logs.init()?;
     match arguments.command {
         Command::Run(options) => run::run(&options),
+        Command::Component(options) => block_on(component::run(&options)).map(|()| Outcome::Done),
         Command::Check(options) => check(&options),
         Command::Crd => {
             crd::run(&mut std::io::stdout().lock())?;

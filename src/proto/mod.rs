@@ -34,3 +34,11 @@ pub use dapr::proto::{common::v1 as dapr_common, components::v1 as dapr_componen
 pub mod penstock {
     include!(concat!(env!("OUT_DIR"), "/penstock.v1.rs"));
 }
+
+/// How gRPC carries details of an error.
+pub mod rpc {
+    include!(concat!(env!("OUT_DIR"), "/google.rpc.rs"));
+}
+
+/// The descriptors of the component services, for reflection.
+pub const COMPONENT_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/components.bin"));

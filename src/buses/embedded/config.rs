@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use crate::api::event_bus::BusSpec;
+use crate::api::metadata::{self, Key, Metadata, Shape};
 use crate::api::{FieldPath, Problems, duration, quantity};
+
+/// The keys of a Component's metadata.
+pub const KEYS: [Key; 3] =
+    [("retention.age", Shape::Text), ("retention.size", Shape::Text), ("dedupWindow", Shape::Text)];
 
 /// The settings of an embedded bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,5 +63,12 @@ impl Config {
             }
         }
         config
+    }
+
+    /// Reads the metadata of a Component. What is wrong is reported, and the default stands in for
+    /// it.
+    pub fn from_metadata(metadata: &Metadata, problems: &mut Problems) -> Self {
+        let spec = metadata::read(metadata, &KEYS, problems).unwrap_or_default();
+        Self::parse(&spec, &metadata::path(), problems)
     }
 }

@@ -116,12 +116,8 @@ impl Pumps {
         let source = feed.from.bus(&self.context.connection, about, &self.context.clock)?;
         let group = ConsumerGroup::new(CONSUMER_GROUP);
         let group = group.map_err(|error| Fault::new(FaultKind::Internal, "subscribe", error.to_string()))?;
-        let subscription = Subscription {
-            topic: feed.topic.clone(),
-            group,
-            start: Start::Earliest,
-            max_in_flight: OUTLET_BOUND,
-        };
+        let subscription =
+            Subscription { topic: feed.topic.clone(), group, start: Start::Earliest, max_in_flight: OUTLET_BOUND };
         let streams = feed.from.streams(about, 1);
         let members = try_join_all((0..streams).map(|_| source.subscribe(subscription.clone()))).await?;
         Ok(Joined { feed: feed.clone(), source, members })

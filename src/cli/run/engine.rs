@@ -17,7 +17,6 @@ use crate::cli::{limits, signals};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{self, Bus, Group as ConsumerGroup, Topic, outlet};
 use crate::intake::{self, Intake};
-use crate::listen::{Limits, Listener};
 use crate::router::decision::{Observer, Unobserved};
 use crate::router::pipeline::{self, Joined, Router};
 use crate::router::route::{Policy, StatusCodes, Target, Trigger};
@@ -63,10 +62,11 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
     }
     let mut sources = Group::new(&sourcing);
     start(plan.feeds, &buses, options, &context, &mut sources).await?;
-    let watched = buses.iter().map(|opened| opened.bus.clone()).collect();
-    let admin = Arc::new(Admin::new(context.metrics.clone(), context.clock.clone(), watched));
+    let watched: Vec<_> = buses.iter().map(|opened| opened.bus.clone()).collect();
+    let ailment = Box::new(move || watched.iter().find_map(|bus| bus.ailment()));
+    let admin = Arc::new(Admin::new(context.metrics.clone(), context.clock.clone(), ailment));
     let mut side = Group::new(&Shutdown::new());
-    serve_admin(&admin, options, &mut side).await?;
+    admin.serve(options.admin, &mut side).await?;
     if let Some(narrator) = narrator {
         let stop = side.shutdown().clone();
         side.spawn(summary::run(context.metrics.clone(), narrator, stop));
@@ -193,14 +193,5 @@ async fn start(
         let run = source.run(group.shutdown().clone());
         group.spawn(run);
     }
-    Ok(())
-}
-
-async fn serve_admin(admin: &Arc<Admin>, options: &Options, group: &mut Group) -> anyhow::Result<()> {
-    let listener = Listener::bind(options.admin, Limits::default(), None).await;
-    let listener = listener.context("the admin port (--admin)")?;
-    tracing::info!(address = %listener.local_addr(), "metrics and health are served");
-    let (admin, shutdown) = (admin.clone(), group.shutdown().clone());
-    group.spawn(async move { listener.serve(admin, &shutdown).await });
     Ok(())
 }

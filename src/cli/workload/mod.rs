@@ -13,13 +13,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Args;
 
-use super::admin::Admin;
+use super::admin::{Admin, Ailment};
+use super::component::Sockets;
 use super::{limits, signals};
 use crate::fault::{Fault, FaultKind, Retry};
-use crate::listen::{Limits, Listener};
 use crate::sidecar::Connection;
 use crate::task::{self, Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
@@ -41,8 +40,12 @@ pub struct Options {
     #[command(flatten)]
     dapr: sidecar::Options,
 
-    /// Where /metrics, /livez and /readyz are served; port 0 takes a free one
-    #[arg(long, env = "PENSTOCK_ADMIN", default_value = "127.0.0.1:9090", value_name = "ADDRESS:PORT")]
+    #[command(flatten)]
+    sockets: Sockets,
+
+    /// Where /metrics, /livez and /readyz are served; port 0 takes a free one. Not 9090, which is
+    /// daprd's in the same pod
+    #[arg(long, env = "PENSTOCK_ADMIN", default_value = "127.0.0.1:9091", value_name = "ADDRESS:PORT")]
     admin: SocketAddr,
 
     /// How long a stop, or an edit of the plan, may take to finish what is in flight, such as 20s
@@ -93,9 +96,11 @@ pub async fn run<W: Work>(options: Options, make: impl FnOnce(Context) -> W) -> 
     let asked = signals::shutdown()?;
     limits::raise_open_files();
     let (clock, metrics) = (Clock::system(), Arc::new(Metrics::new()));
-    let admin = Arc::new(Admin::new(metrics.clone(), clock.clone(), Vec::new()));
+    let mut components = Group::new(&Shutdown::new());
+    let ailment = serve(&options.sockets, &clock, &mut components).await?;
+    let admin = Arc::new(Admin::new(metrics.clone(), clock.clone(), ailment));
     let mut side = Group::new(&Shutdown::new());
-    serve_admin(&admin, options.admin, &mut side).await?;
+    admin.serve(options.admin, &mut side).await?;
     let connection = Connection::new(options.dapr.sidecar()?)?;
     side.spawn(connection.clone().keep(side.shutdown().clone()));
 
@@ -111,22 +116,30 @@ pub async fn run<W: Work>(options: Options, make: impl FnOnce(Context) -> W) -> 
     let outcome = tokio::select! {
         () = asked.requested() => Ok(()),
         failed = desk.serve() => Err(failed),
+        ended = components.next(), if !components.is_empty() => ended.unwrap_or(Ok(())),
     };
     admin.set_ready(false);
     desk.work.stop();
     let outcome = outcome.and(desk.tasks.join().await);
+    // Last: what was in flight is answered through them.
+    components.shutdown().request();
+    let outcome = outcome.and(components.join().await);
     side.shutdown().request();
     outcome.and(side.join().await)?;
     tracing::info!("stopped");
     Ok(())
 }
 
-async fn serve_admin(admin: &Arc<Admin>, address: SocketAddr, group: &mut Group) -> anyhow::Result<()> {
-    let listener = Listener::bind(address, Limits::default(), None).await.context("the admin port (--admin)")?;
-    tracing::info!(address = %listener.local_addr(), "metrics and health are served");
-    let (admin, shutdown) = (admin.clone(), group.shutdown().clone());
-    group.spawn(async move { listener.serve(admin, &shutdown).await });
-    Ok(())
+/// Serves the components that were asked for; what ails them.
+async fn serve(sockets: &Sockets, clock: &Clock, group: &mut Group) -> anyhow::Result<Ailment> {
+    if !sockets.are_asked_for() {
+        return Ok(Box::new(|| None));
+    }
+    let served = sockets.open(clock).await?;
+    let ailment = served.ailment();
+    let shutdown = group.shutdown().clone();
+    group.spawn(served.run(shutdown));
+    Ok(ailment)
 }
 
 /// Where plans arrive.

@@ -6,7 +6,30 @@ use http::header::HeaderName;
 use http::{Method, StatusCode};
 
 use crate::api::event_source::{HttpEvent, ResponseSpec, ServerTls, SignatureSpec};
+use crate::api::metadata::{self, Key, Metadata, Shape};
 use crate::api::{FieldPath, Problems, Secret, Secrets, duration, quantity, secret};
+
+/// The keys of a Component's metadata.
+pub const KEYS: [Key; 18] = [
+    ("path", Shape::Text),
+    ("port", Shape::Number),
+    ("methods", Shape::List),
+    ("maxBodyBytes", Shape::Text),
+    ("jsonBody", Shape::Flag),
+    ("bearer", Shape::Secret),
+    ("signature.scheme", Shape::Text),
+    ("signature.header", Shape::Text),
+    ("signature.algorithm", Shape::Text),
+    ("signature.encoding", Shape::Text),
+    ("signature.prefix", Shape::Text),
+    ("signature.tolerance", Shape::Text),
+    ("signature.secret", Shape::Secret),
+    ("tls.cert", Shape::Secret),
+    ("tls.key", Shape::Secret),
+    ("tls.clientCA", Shape::Secret),
+    ("response.code", Shape::Number),
+    ("response.body", Shape::Text),
+];
 
 /// The port when none is given.
 pub const DEFAULT_PORT: u16 = 8080;
@@ -118,6 +141,13 @@ impl Config {
             json_body: raw.common.json_body.unwrap_or(false),
         };
         (problems.len() == before).then_some(config)
+    }
+
+    /// Reads the metadata of the Component named `component`, whose path is `/component` unless it
+    /// says otherwise. `None` when a problem was found.
+    pub fn from_metadata(component: &str, metadata: &Metadata, problems: &mut Problems) -> Option<Self> {
+        let raw = metadata::read(metadata, &KEYS, problems)?;
+        Self::parse(&raw, component, &metadata::path(), &metadata::Values(metadata), problems)
     }
 }
 

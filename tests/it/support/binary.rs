@@ -1,16 +1,14 @@
 //! The binary under test, as a child process that never outlives its test.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::Output;
 
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
-use tokio::task::JoinHandle;
+use rustix::process::Signal;
+use tokio::process::Command;
 
+use super::process::Process;
 use super::{Client, eventually};
 
 /// The binary: the one that `PENSTOCK_BINARY` names (the release build in `make test`), else the
@@ -29,9 +27,11 @@ pub async fn output<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> 
     Command::new(path()).args(arguments).kill_on_drop(true).output().await.unwrap()
 }
 
-/// How `penstock run` is to be started.
+/// How the binary is to be started.
 #[derive(Clone, Debug)]
 pub struct Run {
+    /// The subcommand and what it needs.
+    command: Vec<OsString>,
     /// The folder with the YAML, below it the data.
     folder: PathBuf,
     admin: u16,
@@ -42,10 +42,22 @@ pub struct Run {
 impl Run {
     /// Runs the YAML files of `folder`, which also gets the data directory.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), admin: free_port(), arguments: Vec::new(), environment: Vec::new() }
+        Self::command(["run".as_ref(), "-f".as_ref(), folder.as_os_str()], folder)
     }
 
-    /// More arguments of `run`.
+    /// Serves components, with the sockets in the folder `sockets`, and the data in `folder`.
+    pub fn component(folder: &Path, sockets: &Path) -> Self {
+        Self::command(["component".as_ref(), "--sockets-dir".as_ref(), sockets.as_os_str()], folder)
+    }
+
+    /// Any subcommand that has an admin port, with the data in `folder`.
+    pub fn command<S: AsRef<OsStr>>(command: impl IntoIterator<Item = S>, folder: &Path) -> Self {
+        let command = command.into_iter().map(|word| word.as_ref().to_owned()).collect();
+        let folder = folder.to_owned();
+        Self { command, folder, admin: free_port(), arguments: Vec::new(), environment: Vec::new() }
+    }
+
+    /// More arguments.
     pub fn with<S: Into<String>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
         self
@@ -72,66 +84,28 @@ impl Run {
 
     /// Starts the process and does not wait.
     pub fn spawn(&self) -> Penstock {
-        let mut child = Command::new(path())
-            .arg("run")
-            .arg("-f")
-            .arg(&self.folder)
+        let mut command = Command::new(path());
+        command
+            .args(&self.command)
             .args(["--admin", &format!("127.0.0.1:{}", self.admin), "--log-format", "text"])
             .args(&self.arguments)
             .env("PENSTOCK_DATA_DIR", self.folder.join("data"))
-            .envs(self.environment.iter().map(|(name, value)| (*name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let log = Log::default();
-        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let copies = [
-            tokio::spawn(copy(BufReader::new(out), log.0.clone())),
-            tokio::spawn(copy(BufReader::new(err), log.0.clone())),
-        ];
-        Penstock { child: Mutex::new(child), log, copies, admin: self.admin }
+            .envs(self.environment.iter().map(|(name, value)| (*name, value)));
+        Penstock { process: Process::spawn(command), admin: self.admin }
     }
 }
 
-async fn copy(from: impl tokio::io::AsyncBufRead + Unpin, log: Arc<Mutex<String>>) {
-    let mut lines = from.lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        let mut log = log.lock().unwrap();
-        log.push_str(&line);
-        log.push('\n');
-    }
-}
-
-/// A running `penstock run`. Dropping it kills the process.
+/// The running binary. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Penstock {
-    child: Mutex<Child>,
-    log: Log,
-    /// They end when everything it printed is in the log.
-    copies: [JoinHandle<()>; 2],
+    process: Process,
     admin: u16,
-}
-
-/// Everything a process printed. A test that fails while it runs shows it.
-#[derive(Debug, Default)]
-struct Log(Arc<Mutex<String>>);
-
-impl Drop for Log {
-    #[expect(clippy::print_stderr, reason = "the output of a failing test")]
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the process printed:\n{}", self.0.lock().unwrap());
-        }
-    }
 }
 
 impl Penstock {
     /// Everything it printed so far.
     pub fn log(&self) -> String {
-        self.log.0.lock().unwrap().clone()
+        self.process.log()
     }
 
     /// The address of a path on its admin port.
@@ -140,45 +114,35 @@ impl Penstock {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.lock().unwrap().id().expect("the process was not waited for")
+        self.process.pid()
     }
 
     fn has_ended(&self) -> bool {
-        self.child.lock().unwrap().try_wait().unwrap().is_some()
+        self.process.has_ended()
     }
 
     /// Sends a signal, by the child's own id.
     pub fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.pid()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+        self.process.signal(signal);
     }
 
     /// Waits until the process has ended by itself; the exit code, if it was not a signal.
     pub async fn ended(self) -> Option<i32> {
-        let mut child = self.child.into_inner().unwrap();
-        child.wait().await.unwrap().code()
+        self.process.ended().await
     }
 
     /// Waits until the process has ended by itself; its exit code and everything it printed.
     pub async fn log_when_ended(self) -> (Option<i32>, String) {
-        let Self { child, log, copies, .. } = self;
-        let code = child.into_inner().unwrap().wait().await.unwrap().code();
-        for copy in copies {
-            copy.await.unwrap();
-        }
-        let text = log.0.lock().unwrap().clone();
-        (code, text)
+        self.process.log_when_ended().await
     }
 
     /// SIGKILL, and waits until the process is gone.
     pub async fn kill(self) {
-        self.signal(Signal::KILL);
-        self.ended().await;
+        self.process.kill().await;
     }
 
     /// SIGTERM, and waits for the exit code.
     pub async fn stop(self) -> Option<i32> {
-        self.signal(Signal::TERM);
-        self.ended().await
+        self.process.stop().await
     }
 }

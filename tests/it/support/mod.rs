@@ -5,11 +5,15 @@
 
 mod binary;
 mod client;
+mod daprd;
+mod process;
 mod raw;
 mod receiver;
 
 pub use binary::{Penstock, Run, free_port, output};
 pub use client::{Answer, Client};
+pub use daprd::Daprd;
+pub use process::Process;
 pub use raw::exchange;
 pub use receiver::{Receiver, Reply, Seen};
 

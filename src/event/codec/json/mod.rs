@@ -13,7 +13,7 @@ mod read;
 mod write;
 
 pub use read::{parse, parse_batch};
-pub use write::{write, write_batch};
+pub use write::{write, write_batch, write_encoded};
 
 /// Whether `text` is one JSON value.
 pub fn is_value(text: &str) -> bool {

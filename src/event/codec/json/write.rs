@@ -6,6 +6,25 @@ use crate::event::{Data, Event, Value};
 
 /// Appends one event as a JSON object.
 pub fn write(event: &Event, out: &mut Vec<u8>) {
+    write_attributes(event, out);
+    if let Some(data) = event.data() {
+        write_data(event, data, out);
+    }
+    out.push(b'}');
+}
+
+/// As [`write()`], with the data in `data_base64` always: for readers that would otherwise write JSON
+/// data anew, or drop what is neither JSON nor text.
+pub fn write_encoded(event: &Event, out: &mut Vec<u8>) {
+    write_attributes(event, out);
+    if let Some(data) = event.data() {
+        member(out, "data_base64");
+        base64(out, data.bytes());
+    }
+    out.push(b'}');
+}
+
+fn write_attributes(event: &Event, out: &mut Vec<u8>) {
     // The record holds every string once; JSON adds quotes and member names.
     out.reserve(event.record().len() + 128);
     out.extend_from_slice(b"{\"specversion\":\"1.0\"");
@@ -17,10 +36,6 @@ pub fn write(event: &Event, out: &mut Vec<u8>) {
         member(out, name);
         attribute(out, &value);
     }
-    if let Some(data) = event.data() {
-        write_data(event, data, out);
-    }
-    out.push(b'}');
 }
 
 /// Appends a batch as a JSON array.

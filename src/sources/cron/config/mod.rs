@@ -7,7 +7,12 @@ pub use schedule::{InvalidSchedule, Schedule};
 use jiff::tz::{self, TimeZone};
 
 use crate::api::event_source::CronEvent;
+use crate::api::metadata::{self, Key, Metadata, Shape};
 use crate::api::{FieldPath, Problems, problem};
+
+/// The keys of a Component's metadata.
+pub const KEYS: [Key; 4] =
+    [("schedule", Shape::Text), ("timezone", Shape::Text), ("catchUp", Shape::Text), ("data", Shape::Any)];
 
 /// One schedule and what it emits.
 #[derive(Clone, Debug)]
@@ -58,6 +63,12 @@ impl Config {
         };
         let data = raw.data.as_ref().map(|data| data.0.to_string());
         zone.and(Some(Self { schedule: schedule?, catch_up: catch_up?, data }))
+    }
+
+    /// Reads the metadata of a Component. `None` when a problem was found.
+    pub fn from_metadata(metadata: &Metadata, problems: &mut Problems) -> Option<Self> {
+        let raw = metadata::read(metadata, &KEYS, problems)?;
+        Self::parse(&raw, &metadata::path(), problems)
     }
 }
 

@@ -1,0 +1,122 @@
+use prost::Message as _;
+
+use super::*;
+use crate::proto::dapr_components::state_options::StateConcurrency;
+use crate::proto::dapr_components::state_store_client::StateStoreClient;
+use crate::proto::dapr_components::transactional_state_operation::Request as Operation;
+use crate::proto::dapr_components::transactional_state_store_client::TransactionalStateStoreClient;
+use crate::proto::dapr_components::{
+    BulkDeleteRequest, BulkGetRequest, BulkSetRequest, DeleteRequest, Etag, GetRequest, GetResponse, SetRequest,
+    StateOptions, TransactionalStateOperation, TransactionalStateRequest,
+};
+use crate::proto::rpc;
+
+fn set(key: &str, value: &'static str) -> SetRequest {
+    SetRequest { key: key.to_owned(), value: value.into(), ..SetRequest::default() }
+}
+
+fn etag(value: &str) -> Option<Etag> {
+    Some(Etag { value: value.to_owned() })
+}
+
+fn client(served: &Served) -> StateStoreClient<Channel> {
+    StateStoreClient::new(served.channel.clone())
+}
+
+async fn get(served: &Served, key: &str) -> GetResponse {
+    let request = GetRequest { key: key.to_owned(), ..GetRequest::default() };
+    client(served).get(named("bus", request)).await.unwrap().into_inner()
+}
+
+async fn put(served: &Served, set: SetRequest) -> Result<(), Status> {
+    client(served).set(named("bus", set)).await.map(|_| ())
+}
+
+/// The one detail that daprd looks for.
+fn detail(status: &Status, name: &str) -> bytes::Bytes {
+    let details = rpc::Status::decode(status.details()).unwrap().details;
+    assert_eq!(details.len(), 1);
+    assert_eq!(details[0].type_url, format!("type.googleapis.com/google.rpc.{name}"));
+    details[0].value.clone().into()
+}
+
+fn assert_etag_error(status: &Status, code: Code) {
+    assert_eq!(status.code(), code);
+    let request = rpc::BadRequest::decode(detail(status, "BadRequest")).unwrap();
+    let fields: Vec<_> = request.field_violations.iter().map(|violation| violation.field.as_str()).collect();
+    assert_eq!(fields, ["etag"]);
+}
+
+#[tokio::test]
+async fn a_value_comes_back_with_an_etag_that_guards_it() {
+    let (_bus, served) = served().await;
+    assert_eq!(get(&served, "k").await, GetResponse::default());
+    put(&served, set("k", "one")).await.unwrap();
+    let first = get(&served, "k").await;
+    assert_eq!(first.data, "one");
+    put(&served, SetRequest { etag: first.etag.clone(), ..set("k", "two") }).await.unwrap();
+    let stale = put(&served, SetRequest { etag: first.etag.clone(), ..set("k", "three") }).await.unwrap_err();
+    assert_etag_error(&stale, Code::FailedPrecondition);
+    let foreign = put(&served, SetRequest { etag: etag("x"), ..set("k", "three") }).await.unwrap_err();
+    assert_etag_error(&foreign, Code::InvalidArgument);
+    let delete = |etag| DeleteRequest { key: "k".to_owned(), etag, ..DeleteRequest::default() };
+    let stale = client(&served).delete(named("bus", delete(first.etag))).await.unwrap_err();
+    assert_etag_error(&stale, Code::FailedPrecondition);
+    assert_eq!(get(&served, "k").await.data, "two");
+    client(&served).delete(named("bus", delete(None))).await.unwrap();
+    client(&served).delete(named("bus", delete(etag("")))).await.unwrap();
+    assert_eq!(get(&served, "k").await, GetResponse::default());
+}
+
+#[tokio::test]
+async fn the_first_write_wins_until_its_time_is_over() {
+    let (_bus, served) = served().await;
+    let options = StateOptions { concurrency: StateConcurrency::ConcurrencyFirstWrite.into(), consistency: 0 };
+    let first = |value| SetRequest { options: Some(options), ..set("k", value) };
+    put(&served, SetRequest { metadata: map(&[("ttlInSeconds", "10")]), ..first("one") }).await.unwrap();
+    assert_etag_error(&put(&served, first("two")).await.unwrap_err(), Code::FailedPrecondition);
+    assert_eq!(get(&served, "k").await.metadata, map(&[("ttlExpireTime", "1970-01-01T00:00:10Z")]));
+    served.clock.advance(Duration::from_secs(11));
+    assert_eq!(get(&served, "k").await, GetResponse::default());
+    put(&served, first("two")).await.unwrap();
+    assert_eq!(get(&served, "k").await.data, "two");
+}
+
+#[tokio::test]
+async fn many_are_changed_together_or_not_at_all() {
+    let (_bus, served) = served().await;
+    let items = vec![set("a", "1"), set("b", "2")];
+    client(&served).bulk_set(named("bus", BulkSetRequest { items, options: None })).await.unwrap();
+    let a = get(&served, "a").await.etag;
+
+    let transact = |operations: Vec<Operation>| {
+        let operations =
+            operations.into_iter().map(|request| TransactionalStateOperation { request: Some(request) }).collect();
+        let mut client = TransactionalStateStoreClient::new(served.channel.clone());
+        async move {
+            let request = TransactionalStateRequest { operations, ..TransactionalStateRequest::default() };
+            client.transact(named("bus", request)).await.map(|_| ())
+        }
+    };
+    let delete = |key: &str, etag| DeleteRequest { key: key.to_owned(), etag, ..DeleteRequest::default() };
+    let stale = vec![Operation::Set(set("c", "3")), Operation::Delete(delete("b", a.clone()))];
+    transact(stale).await.unwrap_err();
+    assert_eq!(get(&served, "c").await.data, "");
+    transact(vec![Operation::Set(set("c", "3")), Operation::Delete(delete("b", None))]).await.unwrap();
+
+    let keys = ["a", "b", "c"].map(|key| GetRequest { key: key.to_owned(), ..GetRequest::default() });
+    let request = BulkGetRequest { items: keys.into(), options: None };
+    let items = client(&served).bulk_get(named("bus", request)).await.unwrap().into_inner().items;
+    let found: Vec<_> = items.iter().map(|item| (item.key.as_str(), &item.data[..], item.etag.is_some())).collect();
+    assert_eq!(found, [("a", &b"1"[..], true), ("b", b"", false), ("c", b"3", true)]);
+
+    let items = vec![delete("a", etag("999")), delete("c", None)];
+    let rows = client(&served).bulk_delete(named("bus", BulkDeleteRequest { items, options: None })).await;
+    let rows = rows.unwrap_err();
+    assert_eq!(rows.code(), Code::Internal);
+    let info = rpc::ErrorInfo::decode(detail(&rows, "ErrorInfo")).unwrap();
+    assert_eq!(info.metadata, map(&[("expected", "2"), ("affected", "0")]));
+    let items = vec![delete("a", a), delete("c", None)];
+    client(&served).bulk_delete(named("bus", BulkDeleteRequest { items, options: None })).await.unwrap();
+    assert_eq!(get(&served, "c").await, GetResponse::default());
+}

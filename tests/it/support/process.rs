@@ -1,0 +1,108 @@
+//! A child process that never outlives its test.
+
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+/// A running process. Dropping it kills it.
+#[derive(Debug)]
+pub struct Process {
+    child: Mutex<Child>,
+    log: Log,
+    /// They end when everything it printed is in the log.
+    copies: [JoinHandle<()>; 2],
+}
+
+/// Everything a process printed. A test that fails while it runs shows it.
+#[derive(Debug, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Drop for Log {
+    #[expect(clippy::print_stderr, reason = "the output of a failing test")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the process printed:\n{}", self.0.lock().unwrap());
+        }
+    }
+}
+
+impl Process {
+    /// Starts a command and does not wait.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let log = Log::default();
+        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let copies = [
+            tokio::spawn(copy(BufReader::new(out), log.0.clone())),
+            tokio::spawn(copy(BufReader::new(err), log.0.clone())),
+        ];
+        Self { child: Mutex::new(child), log, copies }
+    }
+
+    /// Everything it printed so far.
+    pub fn log(&self) -> String {
+        self.log.0.lock().unwrap().clone()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.lock().unwrap().id().expect("the process was not waited for")
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.child.lock().unwrap().try_wait().unwrap().is_some()
+    }
+
+    /// Sends a signal, by the child's own id.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// Waits until the process has ended by itself; the exit code, if it was not a signal.
+    pub async fn ended(self) -> Option<i32> {
+        let mut child = self.child.into_inner().unwrap();
+        child.wait().await.unwrap().code()
+    }
+
+    /// Waits until the process has ended by itself; its exit code and everything it printed.
+    pub async fn log_when_ended(self) -> (Option<i32>, String) {
+        let Self { child, log, copies } = self;
+        let code = child.into_inner().unwrap().wait().await.unwrap().code();
+        for copy in copies {
+            copy.await.unwrap();
+        }
+        let text = log.0.lock().unwrap().clone();
+        (code, text)
+    }
+
+    /// SIGKILL, and waits until the process is gone.
+    pub async fn kill(self) {
+        self.signal(Signal::KILL);
+        self.ended().await;
+    }
+
+    /// SIGTERM, and waits for the exit code.
+    pub async fn stop(self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        self.ended().await
+    }
+}
+
+async fn copy(from: impl tokio::io::AsyncBufRead + Unpin, log: Arc<Mutex<String>>) {
+    let mut lines = from.lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let mut log = log.lock().unwrap();
+        log.push_str(&line);
+        log.push('\n');
+    }
+}
