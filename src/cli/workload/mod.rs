@@ -32,6 +32,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// How a workload runs.
 #[derive(Args, Clone, Debug)]
+#[group(skip)]
 pub struct Options {
     /// What to do, as JSON. The file is watched: an edit is applied while the process runs
     #[arg(long, env = "PENSTOCK_PLAN", value_name = "FILE")]

@@ -16,6 +16,7 @@ const OURS: [&str; 2] = ["pubsub.eventbus.", "pubsub.eventsource."];
 
 /// Where daprd is.
 #[derive(Args, Clone)]
+#[group(skip)]
 pub struct Options {
     /// daprd's gRPC API: host:port, or unix:///path; by default the port --dapr-grpc-port of this machine
     #[arg(long, env = "DAPR_GRPC_ENDPOINT", value_name = "ADDRESS")]
