@@ -20,6 +20,7 @@ pub mod intake;
 pub mod listen;
 pub mod proto;
 pub mod router;
+pub mod sidecar;
 pub mod sinks;
 pub mod sources;
 pub mod task;

@@ -30,6 +30,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("sources/*", &["event", "fault", "task", "telemetry", "flow", "listen"]),
     ("buses/*", &["event", "fault", "task", "telemetry", "flow"]),
     ("sinks/*", &["event", "fault", "task", "telemetry", "flow"]),
+    ("sidecar", &["proto", "event", "fault", "task", "telemetry", "flow", "frame"]),
     ("intake", &["event", "fault", "task", "telemetry", "flow"]),
     ("router/delivery", &["event", "fault", "task", "telemetry", "flow", "router"]),
     ("router/pipeline", &["event", "fault", "task", "telemetry", "flow", "router"]),

@@ -5,8 +5,8 @@
 //! open, and again while stopping: other traffic should go elsewhere.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -30,6 +30,8 @@ pub struct Admin {
     metrics: Arc<Metrics>,
     clock: Clock,
     ready: AtomicBool,
+    /// What a person should know although traffic is welcome, or why it is not.
+    note: Mutex<Option<String>>,
     watched: Watched,
 }
 
@@ -38,12 +40,17 @@ pub type Watched = Box<dyn Fn() -> Vec<(String, Arc<dyn Bus>)> + Send + Sync>;
 
 impl Admin {
     pub fn new(metrics: Arc<Metrics>, clock: Clock, watched: Watched) -> Self {
-        Self { metrics, clock, ready: AtomicBool::new(false), watched }
+        Self { metrics, clock, ready: AtomicBool::new(false), note: Mutex::default(), watched }
     }
 
     /// Says whether traffic is welcome.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::SeqCst);
+    }
+
+    /// Adds a line to what `/readyz` answers, or takes it away.
+    pub fn set_note(&self, note: Option<String>) {
+        *self.note.lock().unwrap_or_else(PoisonError::into_inner) = note;
     }
 
     /// Opens the admin port and serves it until the group is told to stop.
@@ -71,10 +78,12 @@ impl Admin {
     }
 
     fn ready(&self) -> Answer {
+        let note = self.note.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let with_note = |word: &str| note.as_deref().map_or_else(|| word.to_owned(), |note| format!("{word}; {note}"));
         if self.ready.load(Ordering::SeqCst) {
-            listen::text(StatusCode::OK, "ok")
+            listen::text(StatusCode::OK, &with_note("ok"))
         } else {
-            listen::text(StatusCode::SERVICE_UNAVAILABLE, "starting or stopping")
+            listen::text(StatusCode::SERVICE_UNAVAILABLE, &with_note("starting or stopping"))
         }
     }
 

@@ -11,13 +11,17 @@ pub mod crd;
 mod display;
 pub mod documents;
 mod explain;
+mod intake;
 mod limits;
 mod logs;
+mod narrator;
 pub mod report;
+mod router;
 mod run;
 mod secrets;
 mod signals;
 mod terminal;
+mod workload;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -53,6 +57,8 @@ enum Command {
     /// Prints the custom resource definitions, for `kubectl apply -f -`
     Crd,
     Display(display::Options),
+    Intake(intake::Options),
+    Router(router::Options),
     /// Prints the version
     Version,
 }
@@ -94,6 +100,8 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
             Ok(Outcome::Done)
         }
         Command::Display(options) => block_on(display::run(options)).map(|()| Outcome::Done),
+        Command::Intake(options) => block_on(intake::run(options)).map(|()| Outcome::Done),
+        Command::Router(options) => block_on(router::run(options)).map(|()| Outcome::Done),
         Command::Version => {
             writeln!(terminal::Output::new(), "penstock {}", env!("CARGO_PKG_VERSION"))?;
             Ok(Outcome::Done)
@@ -116,4 +124,14 @@ const BLOCKING_THREADS: usize = 32;
 fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build()?.block_on(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_of_every_command_fit_together() {
+        super::Arguments::command().debug_assert();
+    }
 }

@@ -51,6 +51,7 @@ pub struct Metrics {
     lag: Family<LagLabels, Gauge>,
     lost: Family<BusLabels, Counter>,
     last_progress: Gauge<f64, AtomicU64>,
+    plan_refused: Gauge,
     /// Events that wait on the bus for this process, as last polled.
     backlog: AtomicI64,
     /// What is filtered out is not counted event by event and input by input: it is what was
@@ -82,6 +83,7 @@ impl Metrics {
             lag: Family::default(),
             lost: Family::default(),
             last_progress: Gauge::default(),
+            plan_refused: Gauge::default(),
             backlog: AtomicI64::new(0),
             filtered: Mutex::default(),
             tally: totals::Tally::default(),
@@ -105,6 +107,7 @@ impl Metrics {
         registry.register("events_in_flight", "Events taken from the bus and not settled yet", self.in_flight.clone());
         registry.register("consumer_lag", "Events on the bus that the group has not settled yet", self.lag.clone());
         registry.register("bus_lost_events", "Events deleted before every group had settled them", self.lost.clone());
+        registry.register("plan_refused", "1 while the newest plan is refused", self.plan_refused.clone());
         registry.register_with_unit(
             "last_progress_timestamp",
             "When an event was last taken or settled, since the Unix epoch",
@@ -182,6 +185,11 @@ impl Metrics {
     /// Notes that an event was taken or settled at `now` (seconds since the Unix epoch).
     pub fn progressed(&self, now: f64) {
         self.last_progress.set(now);
+    }
+
+    /// Notes whether the newest plan is refused, so that an older one, or none, runs.
+    pub fn plan_refused(&self, refused: bool) {
+        self.plan_refused.set(i64::from(refused));
     }
 
     /// Whether there is work and nothing has moved for longer than `limit` before `now` (seconds

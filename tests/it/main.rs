@@ -5,3 +5,4 @@ mod process;
 mod published;
 mod routing;
 mod support;
+mod workloads;

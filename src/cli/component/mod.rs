@@ -10,9 +10,10 @@ use std::sync::Arc;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::admin::Admin;
+use super::admin::{Admin, Watched};
 use super::{limits, signals};
 use crate::component::{Kind, Server};
+use crate::fault::Fault;
 use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
 use bus::EmbeddedBus;
@@ -36,7 +37,19 @@ state.eventbus.embedded, pubsub.eventsource.http or pubsub.eventsource.cron then
 app; the folder components/ has one of each. Restart daprd when this process was restarted."
 )]
 pub struct Options {
-    /// What is served, one socket each; all when absent
+    #[command(flatten)]
+    sockets: Sockets,
+
+    /// Where /metrics, /livez and /readyz are served; port 0 takes a free one. Not 9090, which is
+    /// daprd's in the same pod
+    #[arg(long, env = "PENSTOCK_ADMIN", default_value = "127.0.0.1:9091", value_name = "ADDRESS:PORT")]
+    admin: SocketAddr,
+}
+
+/// Which components are served, and where.
+#[derive(Args, Clone, Debug)]
+pub struct Sockets {
+    /// Which components are served, one socket each; all of them by the command component alone
     #[arg(long, value_delimiter = ',', value_name = "KIND,...", value_parser = PossibleValuesParser::new(KINDS))]
     kind: Vec<String>,
 
@@ -51,11 +64,46 @@ pub struct Options {
     /// The address that webhooks listen on; their ports are in the Components
     #[arg(long, env = "PENSTOCK_BIND", default_value = "127.0.0.1", value_name = "ADDRESS")]
     bind: IpAddr,
+}
 
-    /// Where /metrics, /livez and /readyz are served; port 0 takes a free one. Not 9090, which is
-    /// daprd's in the same pod
-    #[arg(long, env = "PENSTOCK_ADMIN", default_value = "127.0.0.1:9091", value_name = "ADDRESS:PORT")]
-    admin: SocketAddr,
+/// Components on their sockets, and the buses behind them.
+pub struct Served {
+    server: Server,
+    buses: Arc<EmbeddedBus>,
+}
+
+impl Sockets {
+    /// Whether any kind was named.
+    pub fn are_asked_for(&self) -> bool {
+        !self.kind.is_empty()
+    }
+
+    /// Takes the sockets of the kinds that were named, or of all. daprd may be started when this returns.
+    ///
+    /// # Errors
+    /// When a socket cannot be had.
+    pub async fn open(&self, clock: &Clock) -> Result<Served, Fault> {
+        let buses = Arc::new(EmbeddedBus::new(self.data_dir.join("bus").join("components"), clock.clone()));
+        let server = Server::bind(&sockets_dir(self), kinds(self, &buses, clock), clock.clone()).await?;
+        Ok(Served { server, buses })
+    }
+}
+
+impl Served {
+    /// The buses that are open, for the admin port.
+    pub fn watched(&self) -> Watched {
+        let buses = self.buses.clone();
+        Box::new(move || buses.open_now())
+    }
+
+    /// Serves until `shutdown`, then closes the buses.
+    ///
+    /// # Errors
+    /// When a server fails, or a bus cannot be closed.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Fault> {
+        let served = self.server.run(shutdown).await;
+        served.and(self.buses.close().await)
+    }
 }
 
 /// Serves until a signal asks to stop.
@@ -66,27 +114,29 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     let clock = Clock::system();
     let asked = signals::shutdown()?;
     limits::raise_open_files();
-    let buses = Arc::new(EmbeddedBus::new(options.data_dir.join("bus").join("components"), clock.clone()));
-    let kinds = kinds(options, &buses, &clock);
-    let server = Server::bind(&sockets_dir(options), kinds, clock.clone()).await?;
-
-    let watched = buses.clone();
-    let admin = Arc::new(Admin::new(Arc::new(Metrics::new()), clock, Box::new(move || watched.open_now())));
+    let served = options.sockets.open(&clock).await?;
+    let admin = Arc::new(Admin::new(Arc::new(Metrics::new()), clock, served.watched()));
     let mut side = Group::new(&Shutdown::new());
     admin.serve(options.admin, &mut side).await?;
     admin.set_ready(true);
     tracing::info!("ready");
 
-    let served = server.run(asked).await;
-    admin.set_ready(false);
-    let closed = buses.close().await;
+    let stopping = admin.clone();
+    let stopped = asked.clone();
+    side.spawn(async move {
+        stopped.requested().await;
+        stopping.set_ready(false);
+        Ok(())
+    });
+    let outcome = served.run(asked.clone()).await;
+    asked.request();
     side.shutdown().request();
-    served.and(closed).and(side.join().await)?;
+    outcome.and(side.join().await)?;
     tracing::info!("stopped");
     Ok(())
 }
 
-fn kinds(options: &Options, buses: &Arc<EmbeddedBus>, clock: &Clock) -> Vec<Kind> {
+fn kinds(options: &Sockets, buses: &Arc<EmbeddedBus>, clock: &Clock) -> Vec<Kind> {
     let wanted = |name: &str| options.kind.is_empty() || options.kind.iter().any(|kind| kind == name);
     let kinds = [
         Kind { name: KINDS[0], keeps_state: true, factory: buses.clone() },
@@ -104,7 +154,7 @@ fn kinds(options: &Options, buses: &Arc<EmbeddedBus>, clock: &Clock) -> Vec<Kind
     kinds.into_iter().filter(|kind| wanted(kind.name)).collect()
 }
 
-fn sockets_dir(options: &Options) -> PathBuf {
+fn sockets_dir(options: &Sockets) -> PathBuf {
     let named = options.sockets_dir.clone().or_else(|| std::env::var_os(INJECTED).map(PathBuf::from));
     named.unwrap_or_else(|| SOCKETS_DIR.into())
 }

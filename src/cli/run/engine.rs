@@ -9,7 +9,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::Options;
-use super::narrator::Narrator;
 use super::plan::{BusPlan, Feed, Plan};
 use super::summary;
 use crate::catalog::{self, Opened, SinkConfig};
@@ -50,7 +49,7 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
     let (sourcing, routing) = (Shutdown::new(), Shutdown::new());
 
     let buses = open(&plan.buses, options, &context).await?;
-    let narrator = (!options.quiet).then(|| Arc::new(Narrator::new(options.values())));
+    let narrator = options.telling.narrator();
     let observer: Arc<dyn Observer> = match &narrator {
         Some(narrator) => narrator.clone(),
         None => Arc::new(Unobserved),
@@ -157,8 +156,11 @@ async fn join(
     Ok(Some(router.join().await?))
 }
 
-/// The sink of a target, on one machine.
-fn sink(
+/// The sink of a target, as far as one machine can tell.
+///
+/// # Errors
+/// When the target can only be found in a cluster, or is not legal.
+pub fn sink(
     target: &Target,
     policy: &Policy,
     bus: &Arc<dyn Bus>,

@@ -1,7 +1,6 @@
 //! `penstock run`: the whole path of an event in one process, with embedded buses.
 
 mod engine;
-mod narrator;
 mod plan;
 mod summary;
 
@@ -12,12 +11,14 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::narrator::Telling;
 use super::report::Report;
 use super::secrets::Local;
 use super::{Outcome, block_on, terminal};
 use super::{check, documents};
-use crate::router::filter::Values;
 use plan::Plan;
+
+pub(super) use engine::sink;
 
 /// Runs a flow on this machine: EventSources, EventBuses and Triggers from YAML, with an embedded
 /// bus that keeps every event on disk
@@ -56,20 +57,8 @@ pub struct Options {
     #[arg(long, default_value = "20s", value_name = "DURATION", value_parser = crate::api::duration::parse)]
     grace: Duration,
 
-    /// No line for each decision, and no live summary
-    #[arg(long, short)]
-    quiet: bool,
-
-    /// Show values of the data of events in these lines; without it they are named by kind and length
-    #[arg(long)]
-    show_data: bool,
-}
-
-impl Options {
-    /// How much of the data of events may be logged.
-    fn values(&self) -> Values {
-        if self.show_data { Values::Shown } else { Values::Redacted }
-    }
+    #[command(flatten)]
+    telling: Telling,
 }
 
 /// Runs until a signal asks to stop.

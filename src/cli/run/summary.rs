@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::narrator::Narrator;
+use crate::cli::narrator::Narrator;
 use crate::cli::terminal;
 use crate::fault::Fault;
 use crate::task::{self, Shutdown};

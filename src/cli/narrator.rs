@@ -1,12 +1,35 @@
 //! One log line for each decision about an event, as many as a person can read.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use clap::Args;
 
 use crate::event::Event;
 use crate::router::decision::{Decision, Observer};
 use crate::router::filter::Values;
 use crate::task;
+
+/// What is told of the events on their way.
+#[derive(Args, Clone, Debug)]
+pub struct Telling {
+    /// No line for each decision, and no live summary
+    #[arg(long, short)]
+    quiet: bool,
+
+    /// Show values of the data of events in these lines; without it they are named by kind and length
+    #[arg(long)]
+    show_data: bool,
+}
+
+impl Telling {
+    /// Who tells it; nobody with `--quiet`.
+    pub fn narrator(&self) -> Option<Arc<Narrator>> {
+        let values = if self.show_data { Values::Shown } else { Values::Redacted };
+        (!self.quiet).then(|| Arc::new(Narrator::new(values)))
+    }
+}
 
 /// Lines a second at most; a line costs several microseconds, and nobody reads faster.
 const LINES_PER_SECOND: u64 = 100;

@@ -1,0 +1,6 @@
+//! The whole path behind a real daprd: webhook component, intake, bus component, router, receiver.
+
+mod healing;
+mod path;
+mod plans;
+mod rig;

@@ -1,0 +1,187 @@
+//! One pod of each workload, as processes: components, daprd, intake, router.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use crate::support::{Client, Daprd, Penstock, Process, Receiver, Run, eventually, free_port};
+
+/// The Components: a webhook and an embedded bus.
+fn resources(port: u16) -> [(&'static str, String); 2] {
+    let component = |name: &str, ty: &str, metadata: &str| {
+        format!(
+            "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {{name: {name}}}\n\
+             spec: {{type: {ty}, version: v1, metadata: [{metadata}]}}\n"
+        )
+    };
+    let webhook = format!("{{name: port, value: \"{port}\"}}, {{name: path, value: /orders}}");
+    [
+        ("shop-orders", component("shop-orders", "pubsub.eventsource.http", &webhook)),
+        ("bus", component("bus", "pubsub.eventbus.embedded", "")),
+    ]
+}
+
+/// Everything that an event passes, and its place on disk.
+pub struct Rig {
+    folder: TempDir,
+    webhook: u16,
+    pub daprd: Daprd,
+    pub components: Run,
+    pub intake: Run,
+    pub router: Run,
+    pub receiver: Receiver,
+}
+
+impl Rig {
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (webhook, sockets) = (free_port(), folder.path().join("s"));
+        let daprd = Daprd::new(&folder.path().join("resources"), &sockets);
+        for (name, yaml) in resources(webhook) {
+            daprd.resource(name, &yaml);
+        }
+        let workload = |name: &str| {
+            let plan = folder.path().join(name).with_extension("json");
+            let endpoint = format!("127.0.0.1:{}", daprd.grpc_port());
+            let words = [name.into(), "--plan".into(), plan.into_os_string(), "--dapr".into(), endpoint.into()];
+            Run::command::<std::ffi::OsString>(words, folder.path())
+        };
+        let (intake, router) = (workload("intake"), workload("router"));
+        let components = Run::component(folder.path(), &sockets);
+        let receiver = Receiver::start().await;
+        let rig = Self { folder, webhook, daprd, components, intake, router, receiver };
+        rig.plan_intake(&[]);
+        rig.plan_router("/");
+        rig
+    }
+
+    /// The intake's plan, with these attributes set on every event.
+    pub fn plan_intake(&self, attributes: &[(&str, &str)]) {
+        let attributes: serde_json::Map<String, Json> =
+            attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+        self.write(
+            "intake",
+            &json!({
+                "bus": {"component": "bus"},
+                "feeds": [{
+                    "from": {"component": "shop-orders", "heartbeat": "500ms"}, "topic": "orders",
+                    "to": "default-shop-orders", "attributes": attributes,
+                    "namespace": "default", "eventSource": "shop", "event": "orders",
+                }],
+            }),
+        );
+    }
+
+    /// The router's plan: every order to this path of the receiver.
+    pub fn plan_router(&self, path: &str) {
+        self.write(
+            "router",
+            &json!({
+                "bus": {"component": "bus", "heartbeat": "500ms", "streams": 2},
+                "group": "default-ship",
+                "triggers": [{"namespace": "default", "name": "ship", "spec": {
+                    "eventSources": [{"name": "orders", "eventSourceName": "shop", "eventName": "orders"}],
+                    "subscribers": [{"name": "ship", "sink": {"ref": {
+                        "apiVersion": "v1", "kind": "Service", "name": "ship", "namespace": "default"}, "uri": path}}],
+                }}],
+                "sinks": [{"ref": {"apiVersion": "v1", "kind": "Service", "name": "ship", "namespace": "default"},
+                           "uri": self.receiver.uri("")}],
+            }),
+        );
+    }
+
+    fn write(&self, name: &str, plan: &Json) {
+        self.write_text(name, &plan.to_string());
+    }
+
+    /// As a mounted file is changed: by a rename.
+    pub fn write_text(&self, name: &str, text: &str) {
+        let new = self.folder.path().join("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, self.folder.path().join(name).with_extension("json")).unwrap();
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Posts one order; whether it was taken.
+    pub async fn post(&self, client: &Client, id: usize) -> bool {
+        let uri = format!("http://127.0.0.1:{}/orders", self.webhook);
+        let body = format!("{{\"order\":{id},\"big\":12345678901234567890}}");
+        client.event(&uri, &id.to_string(), "order", &body).await.is_ok_and(|answer| answer.code == 202)
+    }
+
+    /// Posts each order until it is taken.
+    pub async fn post_all(&self, ids: std::ops::Range<usize>) {
+        let client = Client::new();
+        for id in ids {
+            eventually("an order is taken", || self.post(&client, id)).await;
+        }
+    }
+
+    /// Waits until each of the orders has arrived, once or more often.
+    pub async fn all_arrive(&self, ids: std::ops::Range<usize>) {
+        eventually("every order arrives", || async {
+            let seen = self.receiver.seen();
+            let arrived: std::collections::BTreeSet<usize> =
+                seen.iter().filter_map(|seen| seen.header("ce-id").parse().ok()).collect();
+            ids.clone().all(|id| arrived.contains(&id))
+        })
+        .await;
+    }
+}
+
+/// The workloads, ready.
+pub async fn workloads(rig: &Rig) -> (Penstock, Penstock) {
+    tokio::join!(rig.intake.start(), rig.router.start())
+}
+
+/// Starts daprd whenever it ends, as the kubelet does.
+pub struct Supervised {
+    running: Arc<Mutex<Option<Process>>>,
+    starts: Arc<std::sync::atomic::AtomicUsize>,
+    supervisor: JoinHandle<()>,
+}
+
+impl Supervised {
+    pub async fn start(daprd: &Daprd) -> Self {
+        let running = Arc::new(Mutex::new(Some(daprd.start().await)));
+        let starts = Arc::new(std::sync::atomic::AtomicUsize::new(1));
+        let (daprd, slot, count) = (daprd.clone(), running.clone(), starts.clone());
+        let supervisor = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                let mut running = slot.lock().await;
+                if running.as_ref().is_none_or(Process::has_ended) {
+                    *running = Some(daprd.spawn());
+                    count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                }
+            }
+        });
+        Self { running, starts, supervisor }
+    }
+
+    /// SIGKILL; it is started again.
+    pub async fn kill(&self) {
+        let running = self.running.lock().await.take();
+        if let Some(running) = running {
+            running.kill().await;
+        }
+    }
+
+    /// How often it was started.
+    pub fn starts(&self) -> usize {
+        self.starts.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
+}
