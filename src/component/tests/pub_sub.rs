@@ -272,6 +272,15 @@ async fn pause_holds_messages_back_and_can_be_asked_for_twice() {
 }
 
 #[tokio::test]
+async fn a_pause_ends_when_daprd_initialises_again() {
+    let (_bus, served) = served().await;
+    served.pub_sub().pause(named("bus", PauseRequest {})).await.unwrap();
+    served.publish(b"one", &[]).await.unwrap();
+    served.init("bus").await;
+    assert_eq!(served.pull(&[]).await.next().await.data, &b"one"[..]);
+}
+
+#[tokio::test]
 async fn a_component_that_was_never_initialised_says_so() {
     let (_bus, served) = served().await;
     let request = PublishRequest { topic: "orders".to_owned(), ..PublishRequest::default() };

@@ -1,6 +1,8 @@
 //! Components behind the real daprd: what a plain Dapr app sees, and what happens when a process
 //! goes away.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod faults;
 mod publish;
 mod sources;

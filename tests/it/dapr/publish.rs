@@ -102,6 +102,24 @@ async fn frames_carry_many_events_in_one_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_daprds_on_one_socket_each_get_every_event_for_their_own_app() {
+    let pod = Pod::new(|_, _| Reply::code(200)).await;
+    let other = Daprd::new(&pod.path("resources"), &pod.path("sockets")).app_id("other");
+    let (_component, _daprd) = pod.start().await;
+    let _other = other.start().await;
+    let mut streams =
+        [Stream::open(&pod.daprd, "both", BTreeMap::new()).await, Stream::open(&other, "both", BTreeMap::new()).await];
+    publish_frame(&other, "both", &[event("one", b"1"), event("two", b"2")]).await;
+    for stream in &mut streams {
+        for id in ["one", "two"] {
+            let message = stream.next().await;
+            assert_eq!(message.id, id);
+            stream.ack(&message).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bulk_publish_of_one_bad_entry_keeps_the_others() {
     let pod = Pod::new(|_, _| Reply::code(200)).await;
     pod.subscribe("bus", "orders");
