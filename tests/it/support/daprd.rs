@@ -86,14 +86,15 @@ impl Daprd {
         format!("http://127.0.0.1:{}{path}", self.http)
     }
 
-    /// The address of its gRPC API.
-    pub fn grpc(&self) -> String {
-        format!("http://127.0.0.1:{}", self.grpc)
+    /// The port of its gRPC API on the loopback interface.
+    pub fn grpc_port(&self) -> u16 {
+        self.grpc
     }
 
     /// A client of its gRPC API.
     pub async fn client(&self) -> DaprClient<Channel> {
-        let channel = Endpoint::from_shared(self.grpc()).unwrap().connect().await.unwrap();
+        let channel =
+            Endpoint::from_shared(format!("http://127.0.0.1:{}", self.grpc_port())).unwrap().connect().await.unwrap();
         DaprClient::new(channel).max_decoding_message_size(usize::MAX).max_encoding_message_size(usize::MAX)
     }
 
