@@ -40,8 +40,7 @@ pub struct Options {
     #[arg(long, value_delimiter = ',', value_name = "KIND,...", value_parser = PossibleValuesParser::new(KINDS))]
     kind: Vec<String>,
 
-    /// Where the sockets are; by default what `DAPR_COMPONENT_SOCKETS_FOLDER` names, else
-    /// /tmp/dapr-components-sockets
+    /// Where the sockets are; by default DAPR_COMPONENT_SOCKETS_FOLDER, else /tmp/dapr-components-sockets
     #[arg(long, env = "DAPR_COMPONENTS_SOCKETS_FOLDER", value_name = "FOLDER")]
     sockets_dir: Option<PathBuf>,
 
@@ -79,11 +78,11 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     admin.set_ready(true);
     tracing::info!("ready");
 
-    let outcome = server.run(asked).await;
+    let served = server.run(asked).await;
     admin.set_ready(false);
     let closed = buses.close().await;
     side.shutdown().request();
-    outcome.and(closed).and(side.join().await)?;
+    served.and(closed).and(side.join().await)?;
     tracing::info!("stopped");
     Ok(())
 }
