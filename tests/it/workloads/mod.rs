@@ -4,3 +4,4 @@ mod healing;
 mod path;
 mod plans;
 mod rig;
+mod room;

@@ -1,6 +1,5 @@
 //! One pod of each workload, as processes: components, daprd, intake, router.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
@@ -103,10 +102,6 @@ impl Rig {
         let new = self.folder.path().join("new");
         std::fs::write(&new, text).unwrap();
         std::fs::rename(new, self.folder.path().join(name).with_extension("json")).unwrap();
-    }
-
-    pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
     }
 
     /// Posts one order; whether it was taken.
