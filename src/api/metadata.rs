@@ -43,15 +43,14 @@ pub fn read<T: DeserializeOwned>(metadata: &Metadata, keys: &[Key], problems: &m
     let before = problems.len();
     let mut object = Map::new();
     for (name, text) in metadata {
-        match keys.iter().find(|(known, _)| known == name) {
-            Some((_, shape)) => match value(name, text, *shape) {
-                Ok(value) => insert(&mut object, name, value),
-                Err(reason) => problems.push(&path().field(name), reason),
-            },
-            None => {
-                let known: Vec<&str> = keys.iter().map(|(known, _)| *known).collect();
-                problems.unknown_field(&path(), name, &known);
-            }
+        let Some((_, shape)) = keys.iter().find(|(known, _)| known == name) else {
+            let known: Vec<&str> = keys.iter().map(|(known, _)| *known).collect();
+            problems.unknown_field(&path(), name, &known);
+            continue;
+        };
+        match value(name, text, *shape) {
+            Ok(value) => insert(&mut object, name, value),
+            Err(reason) => problems.push(&path().field(name), reason),
         }
     }
     if problems.len() > before {

@@ -1,12 +1,15 @@
 //! The Components of one kind that daprd initialised, by name.
+//!
+//! Several daprds may have a Component of one name on one socket, each with a consumer group of its
+//! own: two apps on one machine. They share what was made, and are told apart by their process.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, mpsc, watch};
-use tonic::metadata::MetadataMap;
-use tonic::{Code, Status};
+use tonic::transport::server::UdsConnectInfo;
+use tonic::{Code, Request, Status};
 
 use super::{Kind, Made};
 use crate::fault::{Fault, FaultKind};
@@ -39,8 +42,14 @@ const DAPRS_OWN: [&str; 14] = [
     "outboxKeyPrefix",
 ];
 
-/// Events that one poll of a source's queue takes: enough for a frame, without holding others off.
+/// Events that one poll of a source's queue takes for a frame: the others want some, too.
 const MAX_POLL: usize = 512;
+
+/// daprds that are remembered per Component. Each restart is another; the oldest is forgotten.
+const MAX_CALLERS: usize = 64;
+
+/// Names that are remembered so as to be told once. More than a pod will ever have.
+const MAX_MISSED: usize = 64;
 
 /// The Components of one kind.
 pub struct Instances {
@@ -50,11 +59,13 @@ pub struct Instances {
     known: RwLock<HashMap<String, Arc<Instance>>>,
     /// One initialisation at a time.
     making: Mutex<()>,
+    /// Names that somebody asked for and nobody initialised, each told once in the log.
+    missed: StdMutex<HashSet<String>>,
 }
 
 impl Instances {
     pub fn new(kind: Kind, clock: Clock, shutdown: Shutdown) -> Self {
-        Self { kind, clock, shutdown, known: RwLock::default(), making: Mutex::default() }
+        Self { kind, clock, shutdown, known: RwLock::default(), making: Mutex::default(), missed: StdMutex::default() }
     }
 
     pub(super) fn kind(&self) -> &Kind {
@@ -71,37 +82,48 @@ impl Instances {
 
     /// Makes the Component that the call is for, unless it is here already and has not changed: a
     /// daprd that was restarted initialises what another one had before.
-    pub(super) async fn init(&self, call: &MetadataMap, properties: BTreeMap<String, String>) -> Result<(), Status> {
+    pub(super) async fn init<T>(
+        &self,
+        request: &Request<T>,
+        properties: BTreeMap<String, String>,
+    ) -> Result<(), Status> {
         let _one = self.making.lock().await;
-        let name = name(call);
+        let name = name(request);
+        let (own, metadata): (BTreeMap<_, _>, _) = properties.into_iter().partition(|(key, _)| is_daprs(key));
+        let consumer = own.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(CONSUMER_ID));
+        let consumer = consumer.map_or_else(|| name.to_owned(), |(_, id)| id);
+        let caller = Arc::new(Caller { process: process(request), consumer, paused: watch::Sender::new(false) });
         let old = self.get(name);
-        if old.as_ref().is_some_and(|old| old.properties == properties) {
+        if let Some(old) = old.as_ref().filter(|old| old.metadata == metadata) {
+            old.remember(caller);
             tracing::info!(component = name, kind = self.kind.name, "initialised again");
             return Ok(());
         }
         if let Some(old) = old {
             old.stop().await;
         }
-        let metadata = properties.iter().filter(|(key, _)| !is_daprs(key));
-        let metadata = metadata.map(|(key, value)| (key.clone(), value.clone())).collect();
         let made = self.kind.factory.make(name, &metadata).await.map_err(|fault| {
             tracing::error!(component = name, kind = self.kind.name, fault = fault.chain(), "cannot be initialised");
             super::status::status(&fault)
         })?;
-        let instance = Arc::new(Instance::new(name, properties, made, &self.shutdown));
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), instance);
+        let instance = Instance::new(name, metadata, made, &self.shutdown);
+        instance.remember(caller);
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::new(instance));
         tracing::info!(component = name, kind = self.kind.name, "initialised");
         Ok(())
     }
 
     /// The Component that the call is for.
-    pub(super) fn find(&self, call: &MetadataMap) -> Result<Arc<Instance>, Status> {
-        let name = name(call);
+    pub(super) fn find<T>(&self, request: &Request<T>) -> Result<Arc<Instance>, Status> {
+        let name = name(request);
         self.get(name).ok_or_else(|| {
             let message = format!(
                 "Component {name:?} was not initialised in this process, which started after its daprd: restart daprd"
             );
-            tracing::error!(component = name, kind = self.kind.name, "{message}");
+            let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+            if missed.len() < MAX_MISSED && missed.insert(name.to_owned()) {
+                tracing::error!(component = name, kind = self.kind.name, "{message}");
+            }
             Status::new(Code::FailedPrecondition, message)
         })
     }
@@ -119,8 +141,13 @@ impl Instances {
     }
 }
 
-fn name(call: &MetadataMap) -> &str {
-    call.get(INSTANCE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+fn name<T>(request: &Request<T>) -> &str {
+    request.metadata().get(INSTANCE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// The process at the other end of the socket, as far as it can be seen from this container.
+fn process<T>(request: &Request<T>) -> Option<i32> {
+    request.extensions().get::<UdsConnectInfo>()?.peer_cred?.pid()
 }
 
 fn is_daprs(key: &str) -> bool {
@@ -130,9 +157,19 @@ fn is_daprs(key: &str) -> bool {
 /// One Component.
 pub(super) struct Instance {
     name: String,
-    properties: BTreeMap<String, String>,
+    metadata: BTreeMap<String, String>,
     origin: Origin,
-    paused: watch::Sender<bool>,
+    /// The daprds that initialised it, the latest last.
+    callers: StdMutex<Vec<Arc<Caller>>>,
+}
+
+/// One daprd, as it initialised the Component.
+pub(super) struct Caller {
+    process: Option<i32>,
+    /// Its consumer group, unless a subscription names another.
+    consumer: String,
+    /// Whether messages to it are held back.
+    pub(super) paused: watch::Sender<bool>,
 }
 
 enum Origin {
@@ -148,7 +185,7 @@ enum Origin {
 }
 
 impl Instance {
-    fn new(name: &str, properties: BTreeMap<String, String>, made: Made, shutdown: &Shutdown) -> Self {
+    fn new(name: &str, metadata: BTreeMap<String, String>, made: Made, shutdown: &Shutdown) -> Self {
         let origin = match made {
             Made::Bus { bus, store } => Origin::Bus { bus, store },
             Made::Source { source, events } => {
@@ -164,16 +201,28 @@ impl Instance {
                 Origin::Source { events: Arc::new(Mutex::new(events)), running: Mutex::new(running) }
             }
         };
-        Self { name: name.to_owned(), properties, origin, paused: watch::Sender::new(false) }
+        Self { name: name.to_owned(), metadata, origin, callers: StdMutex::default() }
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether messages are held back; changes with [`Instance::pause`].
-    pub(super) fn paused(&self) -> &watch::Sender<bool> {
-        &self.paused
+    fn remember(&self, caller: Arc<Caller>) {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        callers.retain(|known| known.process != caller.process);
+        callers.push(caller);
+        if callers.len() > MAX_CALLERS {
+            callers.remove(0);
+        }
+    }
+
+    /// The daprd that makes the call. Where processes cannot be told apart, there is but one.
+    pub(super) fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Status> {
+        let process = process(request);
+        let callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let caller = callers.iter().find(|known| known.process == process).or(callers.last());
+        caller.cloned().ok_or_else(|| Status::internal("a Component without a daprd"))
     }
 
     /// The bus.
@@ -204,12 +253,19 @@ impl Instance {
     }
 
     /// Joins a topic of the bus, or those who share a source's events, whatever the topic.
-    pub(super) async fn subscribe(&self, topic: Topic, ask: &Ask) -> Result<Box<dyn Subscriber>, Fault> {
+    pub(super) async fn subscribe(
+        &self,
+        topic: Topic,
+        ask: &Ask,
+        caller: &Caller,
+    ) -> Result<Box<dyn Subscriber>, Fault> {
         match &self.origin {
-            Origin::Source { events, .. } => Ok(Box::new(Shared(events.clone()))),
+            Origin::Source { events, .. } => {
+                let most = if ask.frames.is_some() { MAX_POLL } else { ask.in_flight };
+                Ok(Box::new(Shared { events: events.clone(), most }))
+            }
             Origin::Bus { bus, .. } => {
-                let consumer = self.properties.iter().find(|(key, _)| key.eq_ignore_ascii_case(CONSUMER_ID));
-                let group = ask.group.as_deref().or(consumer.map(|(_, id)| id.as_str())).unwrap_or(&self.name);
+                let group = ask.group.as_deref().unwrap_or(&caller.consumer);
                 let group = ConsumerGroup::new(group)
                     .map_err(|error| Fault::new(FaultKind::Rejected, "subscribe", error.to_string()))?;
                 let events = ask.frames.map_or(1, |limits| limits.events);
@@ -230,14 +286,18 @@ impl Instance {
 }
 
 /// One of those who take a source's events in turns.
-struct Shared(Arc<Mutex<mpsc::Receiver<Received>>>);
+struct Shared {
+    events: Arc<Mutex<mpsc::Receiver<Received>>>,
+    /// How many one poll takes.
+    most: usize,
+}
 
 #[async_trait]
 impl Subscriber for Shared {
     async fn next(&mut self) -> Result<Vec<Received>, Fault> {
         let mut taken = Vec::new();
         // Cancel-safe: nothing is taken out unless it is returned.
-        self.0.lock().await.recv_many(&mut taken, MAX_POLL).await;
+        self.events.lock().await.recv_many(&mut taken, self.most).await;
         Ok(taken)
     }
 }

@@ -42,19 +42,19 @@ impl Service for PubSub {
     type PullMessagesStream = Pin<Box<dyn Stream<Item = Result<PullMessagesResponse, Status>> + Send>>;
 
     async fn init(&self, request: Request<PubSubInitRequest>) -> Result<Response<PubSubInitResponse>, Status> {
-        let (call, _, init) = request.into_parts();
-        self.instances.init(&call, init.metadata.unwrap_or_default().properties).await?;
+        let properties = request.get_ref().metadata.clone().unwrap_or_default().properties;
+        self.instances.init(&request, properties).await?;
         Ok(Response::new(PubSubInitResponse {}))
     }
 
     async fn features(&self, request: Request<FeaturesRequest>) -> Result<Response<FeaturesResponse>, Status> {
-        let is_bus = self.instances.find(request.metadata())?.bus().is_ok();
+        let is_bus = self.instances.find(&request)?.bus().is_ok();
         let features = if is_bus { BUS_FEATURES.map(str::to_owned).to_vec() } else { Vec::new() };
         Ok(Response::new(FeaturesResponse { features }))
     }
 
     async fn publish(&self, request: Request<PublishRequest>) -> Result<Response<PublishResponse>, Status> {
-        let instance = self.instances.find(request.metadata())?;
+        let instance = self.instances.find(&request)?;
         let PublishRequest { data, topic, metadata, .. } = request.into_inner();
         let call = Call {
             bus: instance.bus()?.as_ref(),
@@ -72,7 +72,7 @@ impl Service for PubSub {
         &self,
         request: Request<BulkPublishRequest>,
     ) -> Result<Response<BulkPublishResponse>, Status> {
-        let instance = self.instances.find(request.metadata())?;
+        let instance = self.instances.find(&request)?;
         let BulkPublishRequest { entries, topic, metadata, .. } = request.into_inner();
         let call = Call {
             bus: instance.bus()?.as_ref(),
@@ -93,7 +93,8 @@ impl Service for PubSub {
         &self,
         request: Request<Streaming<PullMessagesRequest>>,
     ) -> Result<Response<Self::PullMessagesStream>, Status> {
-        let instance = self.instances.find(request.metadata())?;
+        let instance = self.instances.find(&request)?;
+        let caller = instance.caller(&request)?;
         let mut requests = request.into_inner();
         let first = requests.message().await?.and_then(|first| first.topic);
         let first = first.ok_or_else(|| Status::invalid_argument("the first message names no topic"))?;
@@ -104,12 +105,13 @@ impl Service for PubSub {
         };
         let topic = Topic::new(&first.name).map_err(|error| refused(error.to_string()))?;
         let ask = Ask::read(&first.metadata).map_err(refused)?;
-        let subscriber = instance.subscribe(topic.clone(), &ask).await.map_err(|fault| {
+        let subscriber = instance.subscribe(topic.clone(), &ask, &caller).await.map_err(|fault| {
             tracing::error!(component = instance.name(), %topic, fault = fault.chain(), "a subscription failed");
             status(&fault)
         })?;
         let frames = ask.frames.is_some();
         tracing::info!(component = instance.name(), %topic, frames, in_flight = ask.in_flight, "subscribed");
+        let paused = caller.paused.subscribe();
         let clock = self.instances.clock().clone();
         let aside = Aside {
             bus: instance.bus().ok().cloned(),
@@ -117,19 +119,19 @@ impl Service for PubSub {
             topic,
             clock: clock.clone(),
         };
-        let (paused, shutdown) = (instance.paused().subscribe(), self.instances.shutdown().clone());
+        let shutdown = self.instances.shutdown().clone();
         let pull = Pull { requests, subscriber, ask, aside, paused, shutdown, clock };
         Ok(Response::new(Box::pin(pull.messages())))
     }
 
-    /// Holds messages back on all streams of the Component; answers are still taken.
+    /// Holds messages back on all streams of the Component to this daprd; answers are still taken.
     async fn pause(&self, request: Request<PauseRequest>) -> Result<Response<PauseResponse>, Status> {
-        self.instances.find(request.metadata())?.paused().send_replace(true);
+        self.instances.find(&request)?.caller(&request)?.paused.send_replace(true);
         Ok(Response::new(PauseResponse {}))
     }
 
     async fn resume(&self, request: Request<ResumeRequest>) -> Result<Response<ResumeResponse>, Status> {
-        self.instances.find(request.metadata())?.paused().send_replace(false);
+        self.instances.find(&request)?.caller(&request)?.paused.send_replace(false);
         Ok(Response::new(ResumeResponse {}))
     }
 

@@ -59,9 +59,12 @@ impl Call<'_> {
         };
         let mut answers = answers.into_iter();
         let settle = |result: Result<usize, Fault>| {
-            let count = result?;
+            let mut outcome = Ok(());
             // All answers of a frame are taken, so that those of the next one follow.
-            answers.by_ref().take(count).fold(Ok(()), |all, one| all.and(one.map(|_| ())))
+            for answer in answers.by_ref().take(result?) {
+                outcome = outcome.and(answer.map(|_| ()));
+            }
+            outcome
         };
         results.into_iter().map(settle).collect()
     }

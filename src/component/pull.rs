@@ -4,10 +4,11 @@
 //! or of this process, ends one: an outage of the bus is waited out by its subscriber, and what
 //! cannot be sent is put aside.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use smallvec::smallvec;
@@ -71,10 +72,7 @@ impl Pull {
             let mut running = running?;
             match running.next().await {
                 Ok(Some(message)) => Some((Ok(message), Some(running))),
-                Ok(None) => {
-                    running.tell("a subscription ended");
-                    None
-                }
+                Ok(None) => None,
                 Err(fault) => {
                     tracing::error!(
                         component = running.pull.aside.component,
@@ -141,8 +139,8 @@ impl Running {
             },
             () = pull.shutdown.requested(), if !stopping => Step::Stop,
             () = async { if let Some(end) = stop { end.await } }, if stopping => Step::End,
-            // The instance, which holds the sender, lives as long as its streams.
-            _ = pull.paused.changed() => Step::Paused,
+            // A daprd that was forgotten will not say anything about pauses any more.
+            Ok(()) = pull.paused.changed() => Step::Paused,
             taken = pull.subscriber.next(), if room && ready.is_empty() => match taken {
                 Ok(taken) => Step::Ready(taken),
                 Err(fault) => Step::Failed(fault),
@@ -165,20 +163,11 @@ impl Running {
 
     async fn compose_single(&mut self) -> Option<PullMessagesResponse> {
         while let Some((event, received)) = self.take().await {
-            let data = match opaque::bytes(&event) {
-                Some(bytes) => bytes,
-                None => {
-                    let mut out = Vec::new();
-                    json::write_encoded(&event, &mut out);
-                    out.into()
-                }
-            };
+            let (data, content_type) = single(&event);
             if data.len() > MAX_MESSAGE {
                 self.pull.aside.oversized(&event, data.len(), received.receipt).await;
                 continue;
             }
-            // daprd is not told a type for bytes: whatever it was told, it would read them otherwise.
-            let content_type = if opaque::bytes(&event).is_some() { "" } else { codec::JSON };
             let id = self.in_flight.hold(smallvec![received.receipt]);
             return Some(self.message(data, content_type, id));
         }
@@ -235,19 +224,34 @@ impl Running {
         self.message(frame.finish(), codec::PROTOBUF_BATCH, id)
     }
 
-    fn message(&self, data: bytes::Bytes, content_type: &str, id: String) -> PullMessagesResponse {
+    fn message(&self, data: Bytes, content_type: &str, id: String) -> PullMessagesResponse {
         PullMessagesResponse {
             data,
             // daprd looks its streams up by this: it must be the name that was asked for.
             topic_name: self.pull.aside.topic.to_string(),
-            metadata: Default::default(),
+            metadata: BTreeMap::new(),
             content_type: content_type.to_owned(),
             id,
         }
     }
+}
 
-    fn tell(&self, what: &str) {
+/// However it ended: by daprd, by its connection, by a stop.
+impl Drop for Running {
+    fn drop(&mut self) {
         let (component, unanswered) = (&self.pull.aside.component, self.in_flight.len());
-        tracing::info!(component, topic = %self.pull.aside.topic, unanswered, "{what}");
+        tracing::info!(component, topic = %self.pull.aside.topic, unanswered, "a subscription ended");
     }
+}
+
+/// The message of one event, and its content type. Bytes have none: daprd would read them by it.
+fn single(event: &Event) -> (Bytes, &'static str) {
+    opaque::bytes(event).map_or_else(
+        || {
+            let mut out = Vec::new();
+            json::write_encoded(event, &mut out);
+            (out.into(), codec::JSON)
+        },
+        |bytes| (bytes, ""),
+    )
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 use prost::Message as _;
-use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::instances::Instances;
@@ -61,8 +60,8 @@ impl State {
         Self { instances }
     }
 
-    fn store(&self, call: &MetadataMap) -> Result<Arc<dyn Store>, Status> {
-        self.instances.find(call)?.store().cloned()
+    fn store<T>(&self, request: &Request<T>) -> Result<Arc<dyn Store>, Status> {
+        self.instances.find(request)?.store().cloned()
     }
 
     fn now(&self) -> Timestamp {
@@ -122,8 +121,8 @@ impl State {
 #[tonic::async_trait]
 impl StateStore for State {
     async fn init(&self, request: Request<InitRequest>) -> Result<Response<InitResponse>, Status> {
-        let (call, _, init) = request.into_parts();
-        self.instances.init(&call, init.metadata.unwrap_or_default().properties).await?;
+        let properties = request.get_ref().metadata.clone().unwrap_or_default().properties;
+        self.instances.init(&request, properties).await?;
         Ok(Response::new(InitResponse {}))
     }
 
@@ -132,7 +131,7 @@ impl StateStore for State {
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
-        let store = self.store(request.metadata())?;
+        let store = self.store(&request)?;
         let found = self.read(store.as_ref(), &request.get_ref().key).await.map_err(|fault| failed(&fault))?;
         Ok(Response::new(found.map_or_else(GetResponse::default, |found| GetResponse {
             etag: Some(etag(found.revision)),
@@ -143,14 +142,14 @@ impl StateStore for State {
     }
 
     async fn set(&self, request: Request<SetRequest>) -> Result<Response<SetResponse>, Status> {
-        let store = self.store(request.metadata())?;
+        let store = self.store(&request)?;
         let write = self.set_write(store.as_ref(), request.into_inner()).await?;
         self.change(store.as_ref(), vec![write]).await?;
         Ok(Response::new(SetResponse {}))
     }
 
     async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<DeleteResponse>, Status> {
-        let store = self.store(request.metadata())?;
+        let store = self.store(&request)?;
         let write = delete_write(request.get_ref())?;
         self.change(store.as_ref(), vec![write]).await?;
         Ok(Response::new(DeleteResponse {}))
@@ -161,7 +160,7 @@ impl StateStore for State {
     }
 
     async fn bulk_delete(&self, request: Request<BulkDeleteRequest>) -> Result<Response<BulkDeleteResponse>, Status> {
-        let store = self.store(request.metadata())?;
+        let store = self.store(&request)?;
         let writes = request.get_ref().items.iter().map(delete_write).collect::<Result<Vec<_>, _>>()?;
         let expected = writes.len();
         match store.write(writes).await {
@@ -172,7 +171,7 @@ impl StateStore for State {
     }
 
     async fn bulk_get(&self, request: Request<BulkGetRequest>) -> Result<Response<BulkGetResponse>, Status> {
-        let store = self.store(request.metadata())?;
+        let store = self.store(&request)?;
         let mut items = Vec::with_capacity(request.get_ref().items.len());
         for GetRequest { key, .. } in request.into_inner().items {
             let read = self.read(store.as_ref(), &key).await;
@@ -193,7 +192,7 @@ impl StateStore for State {
     }
 
     async fn bulk_set(&self, request: Request<BulkSetRequest>) -> Result<Response<BulkSetResponse>, Status> {
-        let store = self.store(request.metadata())?;
+        let store = self.store(&request)?;
         let mut writes = Vec::with_capacity(request.get_ref().items.len());
         for set in request.into_inner().items {
             writes.push(self.set_write(store.as_ref(), set).await?);
@@ -209,7 +208,7 @@ impl TransactionalStateStore for State {
         &self,
         request: Request<TransactionalStateRequest>,
     ) -> Result<Response<TransactionalStateResponse>, Status> {
-        let store = self.store(request.metadata())?;
+        let store = self.store(&request)?;
         let mut writes = Vec::with_capacity(request.get_ref().operations.len());
         for operation in request.into_inner().operations {
             writes.push(match operation.request {

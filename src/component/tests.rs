@@ -13,6 +13,7 @@ use tonic::{Code, Request, Status, Streaming};
 use super::instances::Instances;
 use super::*;
 use crate::buses::embedded::Embedded;
+use crate::buses::embedded::config::Config;
 use crate::event::{Data, Draft, Event};
 use crate::flow::{self, Deduplicate, Position, Receipt, Settle, Topic, Verdict, outlet};
 use crate::frame::{self, DAPRD_LIMIT, MAX_MESSAGE, Terms};
@@ -165,7 +166,7 @@ struct Folder {
 
 async fn bus() -> (Folder, Made) {
     let folder = tempfile::tempdir().unwrap();
-    let bus = Arc::new(Embedded::open(folder.path(), Default::default(), Clock::system()).await.unwrap());
+    let bus = Arc::new(Embedded::open(folder.path(), Config::default(), Clock::system()).await.unwrap());
     let made = Made::Bus { bus: bus.clone(), store: bus.clone() };
     (Folder { _folder: folder, bus }, made)
 }

@@ -1,6 +1,7 @@
 //! Tests of whole parts: buses under one conformance suite, the binary as its users run it.
 
 mod conformance;
+mod dapr;
 mod process;
 mod published;
 mod routing;

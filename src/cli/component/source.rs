@@ -67,7 +67,7 @@ impl Factory for CronSource {
     }
 }
 
-/// The `source` of events that are no CloudEvents when they come.
+/// The `source` of events that are no `CloudEvents` when they come.
 fn origin(instance: &str) -> String {
     format!("/{instance}")
 }

@@ -15,8 +15,8 @@ fn set(key: &str, value: &'static str) -> SetRequest {
     SetRequest { key: key.to_owned(), value: value.into(), ..SetRequest::default() }
 }
 
-fn etag(value: &str) -> Option<Etag> {
-    Some(Etag { value: value.to_owned() })
+fn etag(value: &str) -> Etag {
+    Etag { value: value.to_owned() }
 }
 
 fn client(served: &Served) -> StateStoreClient<Channel> {
@@ -57,14 +57,14 @@ async fn a_value_comes_back_with_an_etag_that_guards_it() {
     put(&served, SetRequest { etag: first.etag.clone(), ..set("k", "two") }).await.unwrap();
     let stale = put(&served, SetRequest { etag: first.etag.clone(), ..set("k", "three") }).await.unwrap_err();
     assert_etag_error(&stale, Code::FailedPrecondition);
-    let foreign = put(&served, SetRequest { etag: etag("x"), ..set("k", "three") }).await.unwrap_err();
+    let foreign = put(&served, SetRequest { etag: Some(etag("x")), ..set("k", "three") }).await.unwrap_err();
     assert_etag_error(&foreign, Code::InvalidArgument);
     let delete = |etag| DeleteRequest { key: "k".to_owned(), etag, ..DeleteRequest::default() };
     let stale = client(&served).delete(named("bus", delete(first.etag))).await.unwrap_err();
     assert_etag_error(&stale, Code::FailedPrecondition);
     assert_eq!(get(&served, "k").await.data, "two");
     client(&served).delete(named("bus", delete(None))).await.unwrap();
-    client(&served).delete(named("bus", delete(etag("")))).await.unwrap();
+    client(&served).delete(named("bus", delete(Some(etag(""))))).await.unwrap();
     assert_eq!(get(&served, "k").await, GetResponse::default());
 }
 
@@ -110,7 +110,7 @@ async fn many_are_changed_together_or_not_at_all() {
     let found: Vec<_> = items.iter().map(|item| (item.key.as_str(), &item.data[..], item.etag.is_some())).collect();
     assert_eq!(found, [("a", &b"1"[..], true), ("b", b"", false), ("c", b"3", true)]);
 
-    let items = vec![delete("a", etag("999")), delete("c", None)];
+    let items = vec![delete("a", Some(etag("999"))), delete("c", None)];
     let rows = client(&served).bulk_delete(named("bus", BulkDeleteRequest { items, options: None })).await;
     let rows = rows.unwrap_err();
     assert_eq!(rows.code(), Code::Internal);

@@ -113,10 +113,6 @@ impl Penstock {
         format!("http://127.0.0.1:{}{path}", self.admin)
     }
 
-    pub fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
     fn has_ended(&self) -> bool {
         self.process.has_ended()
     }

@@ -41,7 +41,6 @@ pub struct Daprd {
     grpc: u16,
     http: u16,
     arguments: Vec<String>,
-    environment: Vec<(&'static str, String)>,
 }
 
 impl Daprd {
@@ -57,7 +56,6 @@ impl Daprd {
             grpc: free_port(),
             http: free_port(),
             arguments: Vec::new(),
-            environment: Vec::new(),
         }
     }
 
@@ -78,12 +76,6 @@ impl Daprd {
         self
     }
 
-    /// One more environment variable.
-    pub fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.environment.push((name, value.into()));
-        self
-    }
-
     /// Writes a resource: a Component, a Subscription.
     pub fn resource(&self, name: &str, yaml: &str) {
         fs::write(self.resources.join(name).with_extension("yaml"), yaml).unwrap();
@@ -94,18 +86,15 @@ impl Daprd {
         format!("http://127.0.0.1:{}{path}", self.http)
     }
 
-    /// The address of its gRPC API.
-    pub fn grpc(&self) -> String {
-        format!("http://127.0.0.1:{}", self.grpc)
-    }
-
+    /// The port of its gRPC API on the loopback interface.
     pub fn grpc_port(&self) -> u16 {
         self.grpc
     }
 
     /// A client of its gRPC API.
     pub async fn client(&self) -> DaprClient<Channel> {
-        let channel = Endpoint::from_shared(self.grpc()).unwrap().connect().await.unwrap();
+        let channel =
+            Endpoint::from_shared(format!("http://127.0.0.1:{}", self.grpc_port())).unwrap().connect().await.unwrap();
         DaprClient::new(channel).max_decoding_message_size(usize::MAX).max_encoding_message_size(usize::MAX)
     }
 
@@ -141,8 +130,7 @@ impl Daprd {
             .args(self.app_port.iter().flat_map(|port| ["--app-port".to_owned(), port.to_string()]))
             .args(&self.arguments)
             .env("DAPR_HOST_IP", "127.0.0.1")
-            .env("DAPR_COMPONENTS_SOCKETS_FOLDER", &self.sockets)
-            .envs(self.environment.iter().map(|(name, value)| (*name, value)));
+            .env("DAPR_COMPONENTS_SOCKETS_FOLDER", &self.sockets);
         Process::spawn(command)
     }
 }

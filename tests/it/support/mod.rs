@@ -22,7 +22,7 @@ use std::time::Duration;
 
 /// How long a condition may take to come true before the test gives up. Generous: a loaded
 /// machine is slow, and nothing is decided by it but how long a failing test takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `condition` holds; `what` names it when it never does.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {

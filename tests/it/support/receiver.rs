@@ -90,6 +90,10 @@ impl Receiver {
         Self { port, seen, accepting: accepting.abort_handle() }
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn uri(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
