@@ -1,7 +1,8 @@
 //! The one answer to a frame: when all of its events are settled, and not before.
 //!
-//! daprd knows one outcome per message. When one event of a frame could not be kept the whole frame
-//! must come again, so the others are remembered ([`Done`]) and passed over when it does.
+//! daprd knows one outcome per message. When one event of a frame could not be kept and the whole
+//! frame must come again, or nobody hears the answer, the events that are settled are remembered ([`Done`])
+//! and passed over when it does.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -86,12 +87,12 @@ impl Done {
 /// Room for one answer on the way back; a frame is taken only when there is some.
 pub(super) type Room = OwnedPermit<SubscribeTopicEventsRequestAlpha1>;
 
-/// Says what became of the message `id`.
-pub(super) fn send(room: Room, id: String, answer: Answer) {
+/// Says what became of the message `id`; whether anybody is there to hear it.
+pub(super) fn send(room: Room, id: String, answer: Answer) -> bool {
     let status = Some(TopicEventResponse { status: answer.into() });
     let processed = SubscribeTopicEventsRequestProcessedAlpha1 { id, status };
     let request = Request::EventProcessed(processed);
-    room.send(SubscribeTopicEventsRequestAlpha1 { subscribe_topic_events_request_type: Some(request) });
+    !room.send(SubscribeTopicEventsRequestAlpha1 { subscribe_topic_events_request_type: Some(request) }).is_closed()
 }
 
 /// A message whose events are handed out.
@@ -135,14 +136,15 @@ impl Unanswered {
     fn answer(&self) {
         let Some(room) = self.room.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let failed = self.failed.load(Ordering::SeqCst);
-        if failed {
+        let heard = send(room, self.id.clone(), if failed { Answer::Retry } else { Answer::Success });
+        if heard && !failed {
+            self.done.forget(&self.marks);
+        } else {
+            // The message comes again.
             let settled = self.marks.iter().zip(&self.settled).filter(|(_, settled)| settled.load(Ordering::SeqCst));
             self.done.remember(settled.map(|(mark, _)| *mark));
-        } else {
-            self.done.forget(&self.marks);
         }
         self.pending.fetch_sub(1, Ordering::SeqCst);
-        send(room, self.id.clone(), if failed { Answer::Retry } else { Answer::Success });
     }
 }
 

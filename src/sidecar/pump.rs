@@ -274,8 +274,8 @@ impl Pump {
             Frames::Off => vec![Inbound::bare(envelope::read(&message))],
         };
         if events.is_empty() {
-            answer::send(room, message.id, Answer::Success);
-            return Ok(());
+            let heard = answer::send(room, message.id, Answer::Success);
+            return if heard { Ok(()) } else { Err(lost("daprd takes no answers any more")) };
         }
         let marks = events.iter().map(answer::mark).collect();
         let frame = Unanswered::new(message.id, room, marks, Arc::clone(&self.done), Arc::clone(&stream.pending));

@@ -128,4 +128,13 @@ mod tests {
         check(&FEED.replace("\"type\"", "\"id\""), "feeds[0]: attributes");
         check(&format!("{FEED}, {FEED}"), "feeds[1]: /default/shop/orders is fed already");
     }
+
+    #[test]
+    fn the_plan_in_the_docs_can_be_read() {
+        let page = include_str!("../../../docs/dapr.md");
+        let blocks = page.split("```json\n").skip(1).filter_map(|rest| rest.split_once("```"));
+        let plans: Vec<&str> = blocks.map(|(plan, _)| plan).filter(|plan| plan.contains("\"feeds\"")).collect();
+        assert_eq!(plans.len(), 1);
+        Plan::read(plans[0]).unwrap();
+    }
 }

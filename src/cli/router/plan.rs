@@ -126,4 +126,13 @@ mod tests {
         check("http://127.0.0.1:1/", "ftp://x", "triggers[0].spec.subscribers[0].sink.uri: unknown scheme");
         check("\"g\"", "\"a b\"", "consumer group");
     }
+
+    #[test]
+    fn the_plan_in_the_docs_can_be_read() {
+        let page = include_str!("../../../docs/dapr.md");
+        let blocks = page.split("```json\n").skip(1).filter_map(|rest| rest.split_once("```"));
+        let plans: Vec<&str> = blocks.map(|(plan, _)| plan).filter(|plan| plan.contains("\"triggers\"")).collect();
+        assert_eq!(plans.len(), 1);
+        Plan::read(plans[0]).unwrap();
+    }
 }

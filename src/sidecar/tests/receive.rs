@@ -116,6 +116,23 @@ async fn a_stream_that_ends_or_falls_silent_is_opened_again() {
 }
 
 #[tokio::test]
+async fn what_was_settled_after_its_stream_was_lost_is_not_handed_out_again() {
+    let daprd = Daprd::start();
+    let bus = bus(&daprd, Frames::On);
+    let (mut member, session) = join(&daprd, &bus).await;
+    session.send("a", frame(&["1"])).await;
+    let received = member.next().await.unwrap();
+    session.fail(Status::unavailable("killed")).await;
+    let mut session = daprd.session().await;
+    settle(received);
+    session.send("b", frame(&["1", "2"])).await;
+    let received = member.next().await.unwrap();
+    assert_eq!(ids(&received), ["2"]);
+    settle(received);
+    assert_eq!(session.answer().await.unwrap(), ("b".to_owned(), SUCCESS));
+}
+
+#[tokio::test]
 async fn a_stream_is_not_silent_while_an_answer_is_owed() {
     let daprd = Daprd::start();
     let bus = bus(&daprd, Frames::On);

@@ -1,6 +1,6 @@
 //! One pod of each workload, as processes: components, daprd, intake, router.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
@@ -105,10 +105,6 @@ impl Rig {
         std::fs::rename(new, self.folder.path().join(name).with_extension("json")).unwrap();
     }
 
-    pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
     /// Posts one order; whether it was taken.
     pub async fn post(&self, client: &Client, id: usize) -> bool {
         let uri = format!("http://127.0.0.1:{}/orders", self.webhook);
@@ -126,11 +122,15 @@ impl Rig {
 
     /// Waits until each of the orders has arrived, once or more often.
     pub async fn all_arrive(&self, ids: std::ops::Range<usize>) {
+        self.all_of_arrive(&ids.collect::<Vec<_>>()).await;
+    }
+
+    /// As [`Rig::all_arrive`].
+    pub async fn all_of_arrive(&self, ids: &[usize]) {
         eventually("every order arrives", || async {
             let seen = self.receiver.seen();
-            let arrived: std::collections::BTreeSet<usize> =
-                seen.iter().filter_map(|seen| seen.header("ce-id").parse().ok()).collect();
-            ids.clone().all(|id| arrived.contains(&id))
+            let arrived: BTreeSet<usize> = seen.iter().filter_map(|seen| seen.header("ce-id").parse().ok()).collect();
+            ids.iter().all(|id| arrived.contains(id))
         })
         .await;
     }
