@@ -8,7 +8,7 @@ const BLOCKS: usize = 1 << 14;
 
 /// One cache line: all bits of a fingerprint are in one block, so that it costs one access to
 /// memory.
-const BLOCK_BITS: u64 = 512;
+const BLOCK_BITS: usize = 512;
 
 /// Bits of a fingerprint.
 const BITS: u32 = 6;
@@ -17,7 +17,7 @@ const BITS: u32 = 6;
 /// sieve until the next generation.
 const MAX_READ: usize = 200_000;
 
-type Block = [u64; BLOCK_BITS as usize / 64];
+type Block = [u64; BLOCK_BITS / 64];
 
 /// A blocked Bloom filter (Putze, Sanders, Singler: "Cache-, hash- and space-efficient Bloom
 /// filters"). Fingerprints are uniform already, so their own bits choose the places.
@@ -27,7 +27,7 @@ pub(super) struct Sieve {
 
 impl Sieve {
     fn new() -> Self {
-        Self { blocks: vec![[0; BLOCK_BITS as usize / 64]; BLOCKS] }
+        Self { blocks: vec![[0; BLOCK_BITS / 64]; BLOCKS] }
     }
 
     /// A sieve of these keys; `None` when they are too many to be read now.
@@ -65,7 +65,7 @@ impl Sieve {
 fn place(fingerprint: &Fingerprint) -> (usize, impl Iterator<Item = usize>) {
     let number = u128::from_be_bytes(*fingerprint);
     let (block, rest) = ((number >> 64) as u64 as usize % BLOCKS, number as u64);
-    (block, (0..BITS).map(move |index| ((rest >> (index * BLOCK_BITS.ilog2())) % BLOCK_BITS) as usize))
+    (block, (0..BITS).map(move |index| (rest >> (index * BLOCK_BITS.ilog2())) as usize % BLOCK_BITS))
 }
 
 #[cfg(test)]
