@@ -60,7 +60,7 @@ pub(super) enum Arithmetic {
     Remainder,
 }
 
-/// Operands; hardly anything has more than these.
+/// The operands of a function; hardly any call has more than these.
 pub(super) type Operands<'v> = SmallVec<[Value<'v>; 3]>;
 
 impl Node {
@@ -88,10 +88,15 @@ impl Node {
                 }
                 Ok(Value::Truth(*negated))
             }
-            Self::Apply(operator, operands) => {
-                let operands: Result<Operands<'_>, Cause> = operands.iter().map(|node| node.value(event)).collect();
-                operator.apply(operands?)
-            }
+            // Nearly every operator has one or two operands, which then stay in registers.
+            Self::Apply(operator, operands) => match operands.as_slice() {
+                [one] => operator.apply([one.value(event)?]),
+                [left, right] => operator.apply([left.value(event)?, right.value(event)?]),
+                more => {
+                    let values: Result<Operands<'_>, Cause> = more.iter().map(|node| node.value(event)).collect();
+                    operator.apply(values?)
+                }
+            },
         }
     }
 }
@@ -123,7 +128,7 @@ impl Operator {
 
     /// # Errors
     /// Casts of the operands, and what the operator itself cannot do with them.
-    pub fn apply<'v>(&self, operands: Operands<'v>) -> Result<Value<'v>, Cause> {
+    pub fn apply<'v>(&self, operands: impl IntoIterator<Item = Value<'v>>) -> Result<Value<'v>, Cause> {
         let mut operands = operands.into_iter();
         // The number of operands is given by the syntax.
         let mut next = || operands.next().unwrap_or(Value::Integer(0));
