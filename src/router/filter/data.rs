@@ -92,10 +92,7 @@ impl DataTest {
     }
 
     pub(super) fn explain(&self, subject: &Subject<'_>, values: Values) -> String {
-        let show = match values {
-            Values::Shown => shortened,
-            Values::Redacted => redacted,
-        };
+        let show = values.shower();
         let seen = match subject.payload() {
             Payload::Absent => "nothing to look at: the event has no data".to_owned(),
             Payload::Unusable(_) => "nothing to look at: the data is no JSON that can be read".to_owned(),
@@ -146,6 +143,16 @@ pub(super) fn shortened(raw: &str) -> String {
     match raw.char_indices().nth(SHOWN) {
         Some((cut, _)) => format!("{}...", &raw[..cut]),
         None => raw.to_owned(),
+    }
+}
+
+impl Values {
+    /// What shows a raw token of the data.
+    pub(super) fn shower(self) -> fn(&str) -> String {
+        match self {
+            Self::Shown => shortened,
+            Self::Redacted => redacted,
+        }
     }
 }
 

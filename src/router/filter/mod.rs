@@ -206,7 +206,7 @@ impl Expression {
             Self::Data(test) => (test.explain(subject, values), &[]),
             Self::Time(span) => (span.explain(subject), &[]),
             Self::Cesql(cesql) => (cesql.explain(subject), &[]),
-            Self::Expr(test) => (test.explain(subject), &[]),
+            Self::Expr(test) => (test.explain(subject, values), &[]),
         };
         lines.push(format!("{}{verdict}: {text}", "  ".repeat(depth)));
         for part in parts {

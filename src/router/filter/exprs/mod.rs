@@ -33,7 +33,7 @@ use self::value::{Type, Value};
 use super::data::shortened;
 use super::path::{Found, Path};
 use super::slip::Slip;
-use super::{Cause, Paths, Payload, Subject, Verdict, compile};
+use super::{Cause, Paths, Payload, Subject, Values, Verdict, compile};
 use crate::api::filter::ExprFilter;
 use crate::api::{FieldPath, Problems};
 
@@ -46,7 +46,7 @@ pub const MAX_DEPTH: usize = 64;
 /// Most expressions look at a few fields: their values need no allocation.
 const INLINE_FIELDS: usize = 4;
 
-type Values<'v> = SmallVec<[Cow<'v, str>; INLINE_FIELDS]>;
+type Bound<'v> = SmallVec<[Cow<'v, str>; INLINE_FIELDS]>;
 
 /// A compiled expression with its fields.
 #[derive(Clone, Debug)]
@@ -97,7 +97,7 @@ impl ExprTest {
             Payload::Unusable(cause) => return Verdict::Error(cause),
             Payload::Json(text) => text,
         };
-        let values: Result<Values<'_>, Cause> = self.fields.iter().map(|field| field.value(subject, text)).collect();
+        let values: Result<Bound<'_>, Cause> = self.fields.iter().map(|field| field.value(subject, text)).collect();
         let values = match values {
             Ok(values) => values,
             Err(cause) => return Verdict::Error(cause),
@@ -110,7 +110,8 @@ impl ExprTest {
         }
     }
 
-    pub(super) fn explain(&self, subject: &Subject<'_>) -> String {
+    pub(super) fn explain(&self, subject: &Subject<'_>, values: Values) -> String {
+        let show = values.shower();
         let text = self.text.split_whitespace().collect::<Vec<_>>().join(" ");
         let text = shortened(&text);
         match subject.payload() {
@@ -118,7 +119,7 @@ impl ExprTest {
             Payload::Unusable(_) => format!("expr {text}, where the data is no JSON that can be read"),
             Payload::Json(json) => {
                 let seen = self.fields.iter().map(|field| match field.path.find(json) {
-                    Found::Value(raw) => format!("{} is {}", field.name, shortened(&raw)),
+                    Found::Value(raw) => format!("{} is {}", field.name, show(&raw)),
                     Found::Missing => format!("{} is missing", field.name),
                     Found::TooCostly => format!("{} costs too much to read", field.name),
                 });

@@ -11,7 +11,7 @@ const PAYLOAD: &str = r#"{"a": 5, "b": "text", "t": true, "f": false, "n": null,
 
 const NAMES: &[&str] = &["a", "b", "t", "f", "n", "l", "m", "same", "my-f", "d", "quote", "z", "half"];
 
-fn tokens_of_fields() -> Values<'static> {
+fn tokens_of_fields() -> Bound<'static> {
     NAMES.iter().map(|name| raw(Path::compile(name).unwrap().find(PAYLOAD)).unwrap()).collect()
 }
 
@@ -241,7 +241,7 @@ fn several_are_joined_by_their_operator() {
 #[test]
 fn an_explanation_shows_every_field_seen() {
     let compiled = compile("a > 3 &&\n [my-f] == 'x'", &[("a", "x.a"), ("my-f", "f")]).unwrap();
-    let explain = |payload| compiled.explain(&Subject::new(&event(payload)));
+    let explain = |payload| compiled.explain(&Subject::new(&event(payload)), Values::Shown);
     assert_eq!(explain(Some(r#"{"x": {"a": [5]}}"#)), "expr a > 3 && [my-f] == 'x', where a is [5], my-f is missing");
     assert_eq!(explain(None), "expr a > 3 && [my-f] == 'x', where nothing is looked at: the event has no data");
 }
