@@ -38,7 +38,7 @@ app; the folder components/ has one of each. Restart daprd when this process was
 )]
 pub struct Options {
     #[command(flatten)]
-    sockets: Sockets,
+    sockets: Offer,
 
     /// Where /metrics, /livez and /readyz are served; port 0 takes a free one. Not 9090, which is
     /// daprd's in the same pod
@@ -48,7 +48,7 @@ pub struct Options {
 
 /// Which components are served, and where.
 #[derive(Args, Clone, Debug)]
-pub struct Sockets {
+pub struct Offer {
     /// Which components are served, one socket each; all of them by the command component alone
     #[arg(long, value_delimiter = ',', value_name = "KIND,...", value_parser = PossibleValuesParser::new(KINDS))]
     kind: Vec<String>,
@@ -72,7 +72,7 @@ pub struct Served {
     buses: Arc<EmbeddedBus>,
 }
 
-impl Sockets {
+impl Offer {
     /// Whether any kind was named.
     pub fn are_asked_for(&self) -> bool {
         !self.kind.is_empty()
@@ -136,7 +136,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn kinds(options: &Sockets, buses: &Arc<EmbeddedBus>, clock: &Clock) -> Vec<Kind> {
+fn kinds(options: &Offer, buses: &Arc<EmbeddedBus>, clock: &Clock) -> Vec<Kind> {
     let wanted = |name: &str| options.kind.is_empty() || options.kind.iter().any(|kind| kind == name);
     let kinds = [
         Kind { name: KINDS[0], keeps_state: true, factory: buses.clone() },
@@ -154,7 +154,7 @@ fn kinds(options: &Sockets, buses: &Arc<EmbeddedBus>, clock: &Clock) -> Vec<Kind
     kinds.into_iter().filter(|kind| wanted(kind.name)).collect()
 }
 
-fn sockets_dir(options: &Sockets) -> PathBuf {
+fn sockets_dir(options: &Offer) -> PathBuf {
     let named = options.sockets_dir.clone().or_else(|| std::env::var_os(INJECTED).map(PathBuf::from));
     named.unwrap_or_else(|| SOCKETS_DIR.into())
 }

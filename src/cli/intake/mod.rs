@@ -22,8 +22,7 @@ const CONSUMER_GROUP: &str = "penstock-intake";
 /// with it the source: a few batches are enough to keep the bus busy.
 const OUTLET_BOUND: usize = 1024;
 
-/// Publishes the events of source Components to the bus, both behind daprd: the workload of an
-/// EventSource
+/// Publishes the events of source components to the bus component, both behind daprd
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "An event is acknowledged to its source after the bus has it. A plan:
 
@@ -47,7 +46,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 struct Pumps {
     context: Context,
     /// What the plan says about the bus, and the bus.
-    bus: Option<(workload::Component, Arc<Bus>)>,
+    bus: Option<(workload::Endpoint, Arc<Bus>)>,
     running: Vec<(Feed, Shutdown)>,
 }
 
@@ -60,7 +59,7 @@ struct Joined {
 
 /// A plan whose new feeds have joined.
 struct Prepared {
-    spec: workload::Component,
+    spec: workload::Endpoint,
     bus: Arc<Bus>,
     /// All feeds of the plan.
     feeds: Vec<Feed>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::cli::workload::Component;
+use crate::cli::workload::Endpoint;
 use crate::flow::Topic;
 use crate::intake::Overrides;
 use crate::router::route::dead_letter_topic;
@@ -13,7 +13,7 @@ use crate::router::route::dead_letter_topic;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PlanSpec {
-    bus: Component,
+    bus: Endpoint,
     feeds: Vec<FeedSpec>,
 }
 
@@ -22,7 +22,7 @@ struct PlanSpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct FeedSpec {
     /// The source Component.
-    from: Component,
+    from: Endpoint,
     /// The topic that is subscribed to there.
     topic: String,
     /// The bus topic that is fed.
@@ -38,14 +38,14 @@ struct FeedSpec {
 /// What is pumped where.
 #[derive(Debug)]
 pub struct Plan {
-    pub bus: Component,
+    pub bus: Endpoint,
     pub feeds: Vec<Feed>,
 }
 
 /// One event of an `EventSource`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feed {
-    pub from: Component,
+    pub from: Endpoint,
     pub topic: Topic,
     pub to: Topic,
     pub dead_letters: Topic,

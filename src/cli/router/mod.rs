@@ -85,7 +85,7 @@ impl Work for Routing {
         let bus = Arc::new(plan.bus.bus(connection, &about, clock)?);
         let wiring = Wiring { connection, about: &about, bus: bus.clone(), client: &self.client, known: &plan.sinks };
         let sinks = |target: &Target, policy: &Policy| wiring.sink(target, policy);
-        let routes = pipeline::Plan::new(plan.triggers, &sinks, metrics)?;
+        let wired = pipeline::Plan::new(plan.triggers, &sinks, metrics)?;
         let settings = pipeline::Settings {
             grace: *grace,
             parallelism: plan.bus.streams(&about, STREAMS),
@@ -93,7 +93,7 @@ impl Work for Routing {
         };
         let shutdown = Shutdown::new();
         let (metrics, observer, clock) = (metrics.clone(), self.observer.clone(), clock.clone());
-        let router = Router::new(routes, settings, bus.clone(), metrics, observer, clock, &shutdown)?;
+        let router = Router::new(wired, settings, bus.clone(), metrics, observer, clock, &shutdown)?;
         Ok(Prepared { joined: router.join().await?, bus, shutdown })
     }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::api::event_bus::BusSpec;
 use crate::api::trigger::TriggerSpec;
 use crate::api::{FieldPath, ObjectRef, Problems};
-use crate::cli::workload::Component;
+use crate::cli::workload::Endpoint;
 use crate::flow::Group;
 use crate::router::route::{BusDefaults, DEFAULT_BUS, Trigger};
 
@@ -13,7 +13,7 @@ use crate::router::route::{BusDefaults, DEFAULT_BUS, Trigger};
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct PlanSpec {
-    bus: Component,
+    bus: Endpoint,
     /// The consumer group.
     group: String,
     /// The `EventBus` that the Triggers name: they inherit from it.
@@ -57,7 +57,7 @@ pub struct Resolved {
 /// What is routed.
 #[derive(Debug)]
 pub struct Plan {
-    pub bus: Component,
+    pub bus: Endpoint,
     pub group: Group,
     pub triggers: Vec<Trigger>,
     pub sinks: Vec<Resolved>,

@@ -16,7 +16,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::admin::{Admin, Watched};
-use super::component::Sockets;
+use super::component::Offer;
 use super::{limits, signals};
 use crate::fault::{Fault, FaultKind, Retry};
 use crate::sidecar::Connection;
@@ -24,7 +24,7 @@ use crate::task::{self, Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
 use file::PlanFile;
 
-pub use sidecar::Component;
+pub use sidecar::Endpoint;
 
 /// A plan that was refused for something outside of it, such as a component that is not there yet, is
 /// tried again this often.
@@ -42,7 +42,7 @@ pub struct Options {
     dapr: sidecar::Options,
 
     #[command(flatten)]
-    sockets: Sockets,
+    sockets: Offer,
 
     /// Where /metrics, /livez and /readyz are served; port 0 takes a free one. Not 9090, which is
     /// daprd's in the same pod
@@ -132,7 +132,7 @@ pub async fn run<W: Work>(options: Options, make: impl FnOnce(Context) -> W) -> 
 }
 
 /// Serves the components that were asked for; their buses.
-async fn serve(sockets: &Sockets, clock: &Clock, group: &mut Group) -> anyhow::Result<Watched> {
+async fn serve(sockets: &Offer, clock: &Clock, group: &mut Group) -> anyhow::Result<Watched> {
     if !sockets.are_asked_for() {
         return Ok(Box::new(Vec::new));
     }

@@ -18,7 +18,7 @@ const OURS: [&str; 2] = ["pubsub.eventbus.", "pubsub.eventsource."];
 #[derive(Args, Clone)]
 #[group(skip)]
 pub struct Options {
-    /// daprd's gRPC API: host:port, or unix:///path; by default the port --dapr-grpc-port of this machine
+    /// daprd's gRPC API: host:port, or unix: and a path; by default --dapr-grpc-port of this machine
     #[arg(long, env = "DAPR_GRPC_ENDPOINT", value_name = "ADDRESS")]
     dapr: Option<String>,
 
@@ -62,7 +62,7 @@ pub enum FramesSpec {
 /// A pub/sub Component, as a plan names it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Component {
+pub struct Endpoint {
     /// The Component's name.
     pub component: String,
     #[serde(default)]
@@ -75,7 +75,7 @@ pub struct Component {
     pub streams: Option<usize>,
 }
 
-impl Component {
+impl Endpoint {
     /// The bus that the Component is.
     ///
     /// # Errors

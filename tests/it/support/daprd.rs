@@ -40,6 +40,7 @@ pub struct Daprd {
     app_port: Option<u16>,
     grpc: u16,
     http: u16,
+    environment: Vec<(&'static str, String)>,
     arguments: Vec<String>,
 }
 
@@ -55,6 +56,7 @@ impl Daprd {
             app_port: None,
             grpc: free_port(),
             http: free_port(),
+            environment: Vec::new(),
             arguments: Vec::new(),
         }
     }
@@ -73,6 +75,12 @@ impl Daprd {
     /// More arguments.
     pub fn with<S: Into<String>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// One more environment variable.
+    pub fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
         self
     }
 
@@ -130,7 +138,8 @@ impl Daprd {
             .args(self.app_port.iter().flat_map(|port| ["--app-port".to_owned(), port.to_string()]))
             .args(&self.arguments)
             .env("DAPR_HOST_IP", "127.0.0.1")
-            .env("DAPR_COMPONENTS_SOCKETS_FOLDER", &self.sockets);
+            .env("DAPR_COMPONENTS_SOCKETS_FOLDER", &self.sockets)
+            .envs(self.environment.iter().map(|(name, value)| (*name, value)));
         Process::spawn(command)
     }
 }

@@ -51,7 +51,7 @@ impl Pod {
     }
 
     fn connect(&self, token: Option<&str>) -> Connection {
-        let address = Address::parse(&self.daprd.grpc()).unwrap();
+        let address = Address::parse(&format!("127.0.0.1:{}", self.daprd.grpc_port())).unwrap();
         Connection::new(Sidecar { address, token: token.map(str::to_owned) }).unwrap()
     }
 
@@ -151,13 +151,13 @@ async fn a_frame_that_was_not_settled_as_a_whole_comes_again_without_what_was() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn daprs_bindings_and_pubsubs_take_events() {
-    let receiver = Receiver::start().await;
-    let url = format!("{{name: url, value: \"{}\"}}", receiver.uri("/hook"));
+    let hook = Receiver::start().await;
+    let url = format!("{{name: url, value: \"{}\"}}", hook.uri("/hook"));
     let pod = Pod::new().with("hook", "bindings.http", &url).with("memory", "pubsub.in-memory", "").start().await;
     let connection = pod.connect(None);
     let binding = Binding::new(connection.clone(), "hook", None, BTreeMap::new(), false);
     binding.deliver(&event("1")).await.unwrap();
-    let seen = receiver.seen().remove(0);
+    let seen = hook.seen().remove(0);
     assert_eq!(&*seen.body, event("1").data_bytes().unwrap());
     assert_eq!((seen.header("ce-id"), seen.header("content-type")), ("1", "application/json"));
 
