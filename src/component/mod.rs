@@ -30,7 +30,6 @@ mod socket;
 mod state;
 mod status;
 
-pub use opaque::{OPAQUE_TYPE, open};
 pub use server::{Server, routes};
 
 use std::collections::BTreeMap;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use jiff::Timestamp;
 use smallvec::smallvec;
 use tokio::sync::watch;
 use tonic::{Status, Streaming};
@@ -22,7 +23,7 @@ use super::status::status;
 use crate::event::Event;
 use crate::event::codec::{self, json};
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{Poison, Received, Subscriber};
+use crate::flow::{Position, Receipt, Received, Subscriber};
 use crate::frame::{Ask, EVENT_OVERHEAD, Frame, Framed, Limits, MAX_MESSAGE};
 use crate::proto::dapr_components::{PullMessagesRequest, PullMessagesResponse};
 use crate::task::{Clock, Shutdown, sleep};
@@ -51,6 +52,15 @@ struct Running {
     ready: VecDeque<Received>,
     /// Since the stop was asked for: the end of the wait for answers.
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+/// An event that is worth sending.
+struct Taken {
+    event: Event,
+    position: Position,
+    appended: Timestamp,
+    attempt: u32,
+    receipt: Receipt,
 }
 
 /// What there is to do next.
@@ -162,13 +172,13 @@ impl Running {
     }
 
     async fn compose_single(&mut self) -> Option<PullMessagesResponse> {
-        while let Some((event, received)) = self.take().await {
+        while let Some(Taken { event, receipt, .. }) = self.take().await {
             let (data, content_type) = single(&event);
             if data.len() > MAX_MESSAGE {
-                self.pull.aside.oversized(&event, data.len(), received.receipt).await;
+                self.pull.aside.oversized(&event, data.len(), receipt).await;
                 continue;
             }
-            let id = self.in_flight.hold(smallvec![received.receipt]);
+            let id = self.in_flight.hold(smallvec![receipt]);
             return Some(self.message(data, content_type, id));
         }
         None
@@ -177,20 +187,13 @@ impl Running {
     /// Fills a frame with what is ready, and waits for nothing more.
     async fn compose_frame(&mut self, limits: Limits) -> Option<PullMessagesResponse> {
         let (mut frame, mut receipts) = (Frame::default(), Receipts::new());
-        while let Some((event, received)) = self.take().await {
-            let event = match opaque::open(event.clone()) {
-                Ok(event) => event,
-                Err(error) => {
-                    tracing::warn!(%error, "a message is sent as the bytes it is");
-                    event
-                }
-            };
+        while let Some(Taken { event, position, appended, attempt, receipt }) = self.take().await {
+            let event = opaque::open(event);
             let bytes = event.record().len() + EVENT_OVERHEAD;
             if bytes > MAX_MESSAGE {
-                self.pull.aside.oversized(&event, bytes, received.receipt).await;
+                self.pull.aside.oversized(&event, bytes, receipt).await;
                 continue;
             }
-            let Received { position, appended, attempt, receipt, .. } = received;
             if !frame.is_empty() && frame.bytes() + bytes > limits.bytes {
                 self.ready.push_front(Received { event: Ok(event), position, appended, attempt, receipt });
                 break;
@@ -205,15 +208,13 @@ impl Running {
     }
 
     /// The next event that is worth sending.
-    async fn take(&mut self) -> Option<(Event, Received)> {
+    async fn take(&mut self) -> Option<Taken> {
         while let Some(received) = self.ready.pop_front() {
-            match &received.event {
-                Ok(event) if opaque::has_expired(event, self.pull.clock.now()) => received.receipt.ack(),
-                Ok(event) => return Some((event.clone(), received)),
-                Err(poison) => {
-                    let poison = Poison::clone(poison);
-                    self.pull.aside.poison(&poison, received.position, received.receipt).await;
-                }
+            let Received { event, position, appended, attempt, receipt } = received;
+            match event {
+                Ok(event) if opaque::has_expired(&event, self.pull.clock.now()) => receipt.ack(),
+                Ok(event) => return Some(Taken { event, position, appended, attempt, receipt }),
+                Err(poison) => self.pull.aside.poison(&poison, position, receipt).await,
             }
         }
         None

@@ -11,6 +11,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 
 use super::instances::Instances;
+use super::opaque::OPAQUE_TYPE;
 use super::*;
 use crate::buses::embedded::Embedded;
 use crate::buses::embedded::config::Config;
