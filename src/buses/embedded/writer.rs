@@ -211,6 +211,10 @@ impl Writer {
             }
             Err(error) => {
                 let fault = shared.fault("write to the bus", &error);
+                // The database does not tell why its own thread failed. Mostly the disk is full: it tells.
+                let unknown = matches!(error, fjall::Error::Poisoned);
+                let told = unknown.then(|| shared.slot.probe(shared.config.max_event_bytes).err()).flatten();
+                let fault = told.unwrap_or(fault);
                 drop(place);
                 self.failed(&error, fault, pending);
             }

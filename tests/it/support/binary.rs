@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use tokio::process::Command;
 
 use super::process::Process;
-use super::{Client, eventually};
+use super::{Client, PATIENCE, eventually};
 
 /// The binary: the one that `PENSTOCK_BINARY` names (the release build in `make test`), else the
 /// one that was built with the tests.
@@ -39,7 +39,8 @@ pub async fn refused<S: AsRef<OsStr>>(yaml: &str, arguments: impl IntoIterator<I
     std::fs::write(folder.path().join("flow.yaml"), yaml).unwrap();
     let mut command = Command::new(path());
     command.arg("run").arg("-f").arg(folder.path()).arg("--data-dir").arg(&data).args(["--admin", "127.0.0.1:0"]);
-    let out = command.args(arguments).kill_on_drop(true).output().await.unwrap();
+    let ended = tokio::time::timeout(PATIENCE, command.args(arguments).kill_on_drop(true).output());
+    let out = ended.await.expect("it was not refused: it runs").unwrap();
     let text = String::from_utf8(out.stderr).unwrap();
     assert_eq!(out.status.code(), Some(2), "{text}");
     assert!(!data.exists(), "nothing may be touched before the input is right: {text}");
