@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Where built artefacts go; CI points it at a cache.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test lint bench deny
+.PHONY: run test tools lint bench deny
 .DEFAULT_GOAL := run
 
 ## run: build the release binary and start the quickstart
@@ -13,9 +13,13 @@ run:
 	$(TARGET)/release/penstock run -f examples/quickstart --show-data
 
 ## test: everything that must hold, benches on tiny input included
-test:
+test: tools
 	$(CARGO) build --release --locked
 	PENSTOCK_BINARY="$$(realpath $(TARGET))/release/penstock" $(CARGO) test --locked --all-targets
+
+## tools: the real servers that the tests run against, built once into the user's cache
+tools:
+	tests/tools/install.sh
 
 ## lint: formatting and clippy, warnings are errors
 lint:

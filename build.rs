@@ -2,9 +2,18 @@
 
 use std::error::Error;
 
+const PROTOS: [&str; 6] = [
+    "cloudevents/cloudevents.proto",
+    "dapr/common/v1/common.proto",
+    "dapr/components/v1/pubsub.proto",
+    "dapr/components/v1/state.proto",
+    "dapr/runtime/v1/dapr.proto",
+    "penstock/frame.proto",
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let descriptors = protox::compile(["cloudevents/cloudevents.proto"], ["proto"])?;
-    prost_build::Config::new().btree_map(["."]).bytes(["."]).compile_fds(descriptors)?;
+    let descriptors = protox::compile(PROTOS, ["proto"])?;
+    tonic_prost_build::configure().btree_map(".").bytes(".").compile_fds(descriptors)?;
     Ok(())
 }

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod event;
 pub mod fault;
 pub mod flow;
+pub mod frame;
 pub mod intake;
 pub mod listen;
 pub mod proto;

@@ -18,6 +18,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("proto", &[]),
     ("api", &[]),
     ("flow", &["event", "fault", "task"]),
+    ("frame", &["proto", "event", "fault", "flow"]),
     ("listen", &["fault", "task"]),
     ("sources/*/config", &["api", "fault"]),
     ("buses/*/config", &["api", "fault"]),

@@ -1,0 +1,90 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+use crate::event::{Data, Draft};
+use crate::flow::{Deduplicate, Start};
+use crate::proto::cloudevents::CloudEventBatch;
+
+fn event(id: &str) -> Event {
+    let draft = Draft::new(id, "/s", "t").with("time", "2026-01-02T03:04:05.678Z");
+    draft.with("datacontenttype", "application/json").data(Data::Text("{\"a\": 1}")).build().unwrap()
+}
+
+fn framed(id: &str, major: u64) -> Framed {
+    Framed { event: event(id), position: Position { major, minor: 2 }, appended: Timestamp::UNIX_EPOCH, attempt: 3 }
+}
+
+#[test]
+fn a_frame_keeps_events_and_their_places() {
+    let mut frame = Frame::default();
+    frame.push(&framed("one", 7));
+    frame.push(&framed("two", 8));
+    let bound = frame.bytes();
+    let message = frame.finish();
+    assert!(message.len() <= bound, "{} > {bound}", message.len());
+    let read = read_placed(message).unwrap();
+    let seen: Vec<_> = read.iter().map(|framed| (framed.event.id(), framed.position.major, framed.attempt)).collect();
+    assert_eq!(seen, [("one", 7, 3), ("two", 8, 3)]);
+    assert_eq!(read[0].event, event("one"));
+    assert!(read_placed(Frame::default().finish()).unwrap().is_empty(), "an empty frame is a heartbeat");
+}
+
+#[test]
+fn a_frame_reads_as_a_public_batch() {
+    let mut frame = Frame::default();
+    frame.push(&framed("one", 7));
+    let batch = CloudEventBatch::decode(frame.finish()).unwrap();
+    assert_eq!(batch.events[0].id, "one");
+    let public = read(protobuf::write_batch([&event("one"), &event("two")])).unwrap();
+    assert_eq!(public.iter().map(Event::id).collect::<Vec<_>>(), ["one", "two"]);
+}
+
+#[test]
+fn what_is_no_frame_is_refused_as_a_whole() {
+    assert!(matches!(read(Bytes::from_static(b"\xff\xff")), Err(InvalidFrame::Encoding(_))));
+    assert!(matches!(read_placed(write([&event("one")])), Err(InvalidFrame::Places { events: 1, places: 0 })));
+    let message =
+        penstock::Frame { events: vec![event("one").record().clone(), Bytes::from_static(b"x")], places: vec![] };
+    assert!(matches!(read(message.encode_to_vec().into()), Err(InvalidFrame::Event { index: 1, .. })));
+}
+
+fn metadata(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn an_ask_comes_back_from_its_metadata() {
+    let limits = Limits { bytes: 1000, events: 5, heartbeat: Duration::from_millis(250) };
+    let ask = Ask { frames: Some(limits), in_flight: 3, group: Some("g".into()), start: Start::Latest };
+    assert_eq!(Ask::read(&ask.metadata()).unwrap(), ask);
+    assert_eq!(Ask::read(&Ask::frames().metadata()).unwrap(), Ask::frames());
+    let plain = Ask::read(&metadata(&[("rawPayload", "true"), ("other", "x")])).unwrap();
+    assert!(plain.frames.is_none() && plain.group.is_none() && plain.start == Start::Earliest);
+}
+
+#[test]
+fn a_bad_ask_names_its_key() {
+    let check = |pairs: &[(&str, &str)], expected: &str| {
+        assert_eq!(Ask::read(&metadata(pairs)).unwrap_err(), expected);
+    };
+    check(&[("penstockFrames", "yes")], "penstockFrames: \"yes\" is neither true nor false");
+    check(&[("penstockFrames", "true")], "penstockFrames: frames can only be had with rawPayload: \"true\"");
+    check(&[("penstockInFlight", "0")], "penstockInFlight: \"0\" is no whole number from 1 to 1024");
+    check(
+        &[("penstockFrames", "true"), ("rawPayload", "true"), ("penstockFrameBytes", "9999999")],
+        "penstockFrameBytes: \"9999999\" is no whole number from 1 to 4128768",
+    );
+    check(&[("penstockStart", "middle")], "penstockStart: \"middle\" is neither earliest nor latest");
+}
+
+#[test]
+fn terms_come_back_from_their_metadata() {
+    for deduplicate in [Deduplicate::Never, Deduplicate::Event, Deduplicate::Attempt(4)] {
+        let terms = Terms { delay: Some(Duration::from_millis(1500)), deduplicate };
+        assert_eq!(Terms::read(&terms.metadata()).unwrap(), Some(terms));
+    }
+    assert_eq!(Terms::read(&metadata(&[("rawPayload", "true")])).unwrap(), None);
+    let bad = metadata(&[("penstockFrame", "true"), ("penstockDelayMs", "1s")]);
+    assert_eq!(Terms::read(&bad).unwrap_err(), "penstockDelayMs: \"1s\" is no number of milliseconds");
+}

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Builds the real servers that the tests run against, once per pinned version, into the user's cache.
+# Prints nothing when everything is there. A daprd of the right version on PATH is used instead.
+set -euo pipefail
+cd "$(dirname "$0")"
+tools="${XDG_CACHE_HOME:-$HOME/.cache}/penstock/tools"
+mkdir -p "$tools"
+
+# Two test runs on one machine must not build the same thing at once.
+exec 9>"$tools/lock"
+flock 9
+
+version() { sed -n "s|^require $1 v\([0-9.]*\).*|\1|p" "$2/go.mod" | head -n 1; }
+
+# daprd with the stable components: in-memory, redis, kafka, http and cron among them.
+install_daprd() {
+    local wanted target found
+    wanted="$(version github.com/dapr/dapr daprd)"
+    target="$tools/daprd-$wanted"
+    [ -x "$target" ] && return
+    found="$(type -P daprd || true)"
+    if [ -n "$found" ] && [ "$("$found" --version)" = "$wanted" ]; then
+        ln -sf "$found" "$target"
+        return
+    fi
+    echo "building daprd $wanted (about 8 minutes, once)" >&2
+    (cd daprd && CGO_ENABLED=0 GONOSUMDB='github.com/dapr/*' go build -tags stablecomponents \
+        -ldflags "-s -w -X github.com/dapr/dapr/pkg/buildinfo.version=$wanted" \
+        -o "$target.new" github.com/dapr/dapr/cmd/daprd)
+    mv "$target.new" "$target"
+}
+
+install_daprd
