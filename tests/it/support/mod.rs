@@ -5,11 +5,13 @@
 
 mod binary;
 mod client;
+mod nats;
 mod raw;
 mod receiver;
 
 pub use binary::{Penstock, Run, free_port, output, output_to, refused};
 pub use client::{Answer, Client};
+pub use nats::NatsServer;
 pub use raw::exchange;
 pub use receiver::{Receiver, Reply, Seen};
 
