@@ -126,5 +126,5 @@ async fn info(
     stream: &str,
     name: &str,
 ) -> Result<Result<Json, Error>, Fault> {
-    server.call(operation, &format!("CONSUMER.INFO.{stream}.{name}"), &Json::Null).await
+    server.call(operation, &format!("CONSUMER.INFO.{stream}.{name}"), &json!({})).await
 }

@@ -106,7 +106,7 @@ fn clamp(nanos: u128) -> i64 {
 async fn ensure_one(server: &Server, wanted: &Json) -> Result<(), Fault> {
     let name = wanted["name"].as_str().unwrap_or_default();
     let naming = |fault: Fault| fault.with_context("stream", name);
-    let found = server.call::<Json>(OPERATION, &format!("STREAM.INFO.{name}"), &Json::Null).await;
+    let found = server.call::<Json>(OPERATION, &format!("STREAM.INFO.{name}"), &json!({})).await;
     match found.map_err(naming)? {
         Ok(found) => adopt(server, wanted, &found["config"]).await.map_err(naming),
         Err(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
