@@ -102,9 +102,7 @@ pub(super) fn start(configured: &config::Start, asked: Start, now: jiff::Timesta
             json!({"deliver_policy": "by_start_sequence", "opt_start_seq": number})
         }
         (config::Start::Time(moment), _) => time(*moment),
-        (config::Start::Since(ago), _) => {
-            time(now.checked_sub(*ago).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
-        }
+        (config::Start::Since(ago), _) => time(now.checked_sub(*ago).unwrap_or(jiff::Timestamp::UNIX_EPOCH)),
     }
 }
 

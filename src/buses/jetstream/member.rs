@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::desk::Seat;
-use super::pull::Delivery;
 use super::message;
+use super::pull::Delivery;
 use crate::fault::Fault;
 use crate::flow::{Receipt, Received, Subscriber};
 use crate::task::Shutdown;

@@ -119,7 +119,10 @@ impl Pull {
         let (held, ready) = self.seat.count();
         let window = self.max.min(WINDOW);
         let room = self.max.saturating_sub(held).min(window.saturating_sub(ready)).saturating_sub(self.outstanding);
-        if room == 0 || (self.outstanding > 0 && room < window.div_ceil(SHARE)) || self.server.connected("pull").is_err() {
+        if room == 0
+            || (self.outstanding > 0 && room < window.div_ceil(SHARE))
+            || self.server.connected("pull").is_err()
+        {
             return;
         }
         let request = json!({
@@ -210,6 +213,13 @@ impl Pull {
         };
         if task::within(LEAVING, rest).await.is_none() {
             tracing::debug!("what was on its way to a leaving member comes again later");
+        }
+        // Telling about a consumer, the server forgets requests that nobody listens for. One that is left
+        // would put the first message that is given back behind the others.
+        let asked = format!("$JS.API.CONSUMER.INFO.{}.{}", self.consumer.stream, self.consumer.name);
+        let told = task::within(LEAVING, self.server.client.request(asked, "".into())).await;
+        if !matches!(told, Some(Ok(_))) {
+            tracing::debug!("what is given back may come in another order");
         }
         self.seat.release();
     }

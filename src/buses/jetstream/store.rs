@@ -8,9 +8,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use async_nats::{HeaderMap, HeaderValue};
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{ErrorCode, publish::PublishAck};
+use async_nats::{HeaderMap, HeaderValue};
 use async_trait::async_trait;
 use bytes::Bytes;
 use data_encoding::BASE64;
@@ -128,8 +128,7 @@ impl Jetstream {
         }
         self.server.connected(WRITE)?;
         for (subject, headers, payload) in rest.iter() {
-            let sent =
-                self.server.client.publish_with_headers(subject.clone(), headers.clone(), payload.clone()).await;
+            let sent = self.server.client.publish_with_headers(subject.clone(), headers.clone(), payload.clone()).await;
             sent.map_err(|error| unanswered(&error))?;
         }
         let (subject, headers, payload) = last.clone();
@@ -193,7 +192,8 @@ impl Jetstream {
         };
         let headers = decode(&message.hdrs)?;
         let headers = String::from_utf8_lossy(&headers);
-        let deleted = headers.lines().any(|line| line.starts_with("KV-Operation:") || line.starts_with("Nats-Marker-Reason:"));
+        let deleted =
+            headers.lines().any(|line| line.starts_with("KV-Operation:") || line.starts_with("Nats-Marker-Reason:"));
         let value = if deleted { None } else { Some(decode(&message.data)?.into()) };
         Ok(Some(Entry { sequence: message.seq, value }))
     }

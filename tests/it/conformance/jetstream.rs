@@ -16,9 +16,7 @@ use penstock::fault::{Fault, FaultKind};
 use penstock::flow::{Bus, Deduplicate, Group, Outgoing, Position, Published, Topic};
 use penstock::task::{self, Clock};
 
-use super::{
-    Backend, PATIENCE, ack_all, event, ids, numbers, outgoing, publish, store, subscribe, take, topic,
-};
+use super::{Backend, PATIENCE, ack_all, event, ids, numbers, outgoing, publish, store, subscribe, take, topic};
 use crate::support::NatsServer;
 
 struct Server(NatsServer);
@@ -85,11 +83,13 @@ async fn others_read_binary_mode_and_what_they_write_is_read() {
     let client = async_nats::connect(server.0.url()).await.unwrap();
     let subject = format!("{STREAM}.shop.orders");
     let mut listening = client.subscribe(subject.clone()).await.unwrap();
-    client.flush().await.unwrap();
+    // The answer means that the subscription is there.
+    client.request("$JS.API.INFO", "".into()).await.unwrap();
 
     let sent = event("1").draft().with("datacontenttype", "application/json").with("number", 7).build().unwrap();
     bus.publish(&topic, vec![outgoing(sent)]).await.remove(0).unwrap();
-    let message = futures_util::StreamExt::next(&mut listening).await.unwrap();
+    let heard = task::within(PATIENCE, futures_util::StreamExt::next(&mut listening)).await;
+    let message = heard.expect("others hear it").unwrap();
     let header = |name: &str| message.headers.as_ref().unwrap().get(name).map(|value| value.as_str().to_owned());
     assert_eq!(header("ce-id").as_deref(), Some("1"));
     assert_eq!(header("ce-specversion").as_deref(), Some("1.0"));
@@ -163,7 +163,7 @@ async fn a_killed_server_loses_nothing_confirmed_and_readers_go_on() {
     let mut server = NatsServer::start("");
     let bus = Jetstream::open(config(&server.url()), Clock::system()).await.unwrap();
     let topic = topic("outage");
-    let mut subscriber = subscribe(&bus, &topic, "g", 50).await;
+    let mut subscriber = subscribe(&bus, &topic, "g", 20).await;
     let mut seen = BTreeSet::new();
     for round in 0..3 {
         let name = |number: usize| format!("{round}-{number:03}");
@@ -172,8 +172,8 @@ async fn a_killed_server_loses_nothing_confirmed_and_readers_go_on() {
         }
         let received = take(&mut *subscriber, 20).await;
         seen.extend(ids(&received));
-        let held = take(&mut *subscriber, 20).await;
         ack_all(received);
+        let held = take(&mut *subscriber, 20).await;
         server.kill();
         let refused = async {
             loop {
@@ -283,10 +283,7 @@ async fn tls_is_checked_unless_it_is_told_not_to_be() {
     assert_eq!(fault.kind(), FaultKind::Unavailable, "{fault:?}");
     let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.pem();
     refused(with(Tls { ca: Some(Secret::new(other)), ..Tls::default() })).await;
-    for tls in [
-        Tls { ca: Some(Secret::new(cert)), ..Tls::default() },
-        Tls { insecure: true, ..Tls::default() },
-    ] {
+    for tls in [Tls { ca: Some(Secret::new(cert)), ..Tls::default() }, Tls { insecure: true, ..Tls::default() }] {
         Jetstream::open(with(tls), Clock::system()).await.unwrap().close().await.unwrap();
     }
 }

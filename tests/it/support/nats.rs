@@ -24,10 +24,8 @@ pub struct NatsServer {
 }
 
 fn binary() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache"),
-        PathBuf::from,
-    );
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map_or_else(|| PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache"), PathBuf::from);
     let binary = cache.join(format!("penstock/tools/nats-server-{VERSION}"));
     assert!(binary.exists(), "{} is missing: run `make tools`", binary.display());
     binary
@@ -82,6 +80,10 @@ impl NatsServer {
     /// SIGSTOP: connections stay, answers do not come.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        let status = format!("/proc/{}/stat", self.child.as_ref().unwrap().id());
+        while !std::fs::read_to_string(&status).unwrap().contains(") T ") {
+            std::thread::yield_now();
+        }
     }
 
     pub fn resume(&self) {

@@ -128,12 +128,7 @@ impl Config {
         client::lag_threshold(raw.scale_option.as_ref(), &path.field("scaleOption"), problems);
         let start = Start::parse(raw, path, problems);
         let at = Self::at(&raw.nats_url, &path.field("natsURL"), problems);
-        Self {
-            ack_wait: ack_wait.unwrap_or(DEFAULT_ACK_WAIT),
-            max_in_flight,
-            start,
-            ..at
-        }
+        Self { ack_wait: ack_wait.unwrap_or(DEFAULT_ACK_WAIT), max_in_flight, start, ..at }
     }
 
     /// The defaults, with one address or several comma separated ones.

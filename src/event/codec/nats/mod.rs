@@ -36,7 +36,8 @@ pub fn write_binary(event: &Event, mut put: impl FnMut(&str, &str)) -> Bytes {
             None => put(&name, text),
         }
     };
-    let required = [("specversion", SPEC_VERSION), ("id", event.id()), ("source", event.source()), ("type", event.ty())];
+    let required =
+        [("specversion", SPEC_VERSION), ("id", event.id()), ("source", event.source()), ("type", event.ty())];
     for (name, text) in required {
         attribute(name, text, &mut put);
     }

@@ -72,8 +72,14 @@ fn other_producers_messages_are_recognised() {
 
 #[test]
 fn a_forged_kind_costs_nothing() {
-    let headers =
-        [("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-source", "s"), ("ce-type", "t"), ("ce-n", "x"), (KINDS, "n=integer,,o=bytes,z")];
+    let headers = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "1"),
+        ("ce-source", "s"),
+        ("ce-type", "t"),
+        ("ce-n", "x"),
+        (KINDS, "n=integer,,o=bytes,z"),
+    ];
     let Message::Event(event) = read_back(&headers, "").unwrap() else { panic!("no event") };
     assert_eq!(event.attribute("n"), Some(Value::String("x".into())));
 }
