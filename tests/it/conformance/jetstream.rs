@@ -108,7 +108,8 @@ async fn others_read_binary_mode_and_what_they_write_is_read() {
     let mut broken = HeaderMap::new();
     broken.insert("ce-specversion", "1.0");
     client.publish_with_headers(subject.clone(), broken, "broken".into()).await.unwrap();
-    client.flush().await.unwrap();
+    // The answer means that the server has read what was sent before.
+    client.request("$JS.API.INFO", "".into()).await.unwrap();
     publish(&*bus, &topic, ["last".to_owned()]).await;
 
     let mut received = take(&mut *subscriber, 6).await;
