@@ -85,7 +85,7 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
 #[derive(Clone, Debug)]
 pub enum BusConfig {
     Embedded(embedded::config::Config),
-    Jetstream(jetstream::config::Config),
+    Jetstream(Box<jetstream::config::Config>),
 }
 
 /// A bus, and the store that its back end is as well.
@@ -106,7 +106,7 @@ pub async fn open(config: BusConfig, folder: &Path, clock: &Clock) -> Result<Ope
             Ok(Opened { bus: bus.clone(), store: bus })
         }
         BusConfig::Jetstream(config) => {
-            let bus = Arc::new(jetstream::Jetstream::open(config, clock.clone()).await?);
+            let bus = Arc::new(jetstream::Jetstream::open(*config, clock.clone()).await?);
             Ok(Opened { bus: bus.clone(), store: bus })
         }
     }

@@ -88,7 +88,7 @@ fn left(delivery: &Delivery, now: Timestamp) -> Option<Duration> {
 }
 
 async fn move_all(server: &Server, stream: &str, seat: &Seat, due: Vec<Delivery>) {
-    let mut sent = Vec::with_capacity(due.len());
+    let mut moving = Vec::with_capacity(due.len());
     for delivery in due {
         let Delivery { sequence, message, .. } = delivery;
         let queue = names::delayed_stream(stream);
@@ -98,16 +98,18 @@ async fn move_all(server: &Server, stream: &str, seat: &Seat, due: Vec<Delivery>
         for (name, values) in message.headers.iter().flat_map(HeaderMap::iter) {
             let name: &str = name.as_ref();
             if name != DUE {
-                values.iter().for_each(|value| headers.append(name, value.clone()));
+                for value in values {
+                    headers.append(name, value.clone());
+                }
             }
         }
         if headers.get(MESSAGE_ID).is_none() {
             headers.insert(MESSAGE_ID, format!("{MOVER}-{sequence}"));
         }
         let publish = PublishMessage::build().headers(headers).payload(message.payload);
-        sent.push((sequence, server.context.send_publish(subject, publish).await));
+        moving.push((sequence, server.context.send_publish(subject, publish).await));
     }
-    join_all(sent.into_iter().map(async |(sequence, sent)| {
+    join_all(moving.into_iter().map(async |(sequence, sent)| {
         let moved = async { sent?.await }.await;
         let word = match moved {
             Ok(_) => AckKind::Ack,

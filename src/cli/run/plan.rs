@@ -128,7 +128,7 @@ impl Planner<'_> {
         let sized = spec.retention.as_ref().is_some_and(|retention| retention.size.is_some());
         let bytes = sized.then_some(embedded.retention_bytes);
         let keep = Keep { age: embedded.retention_age, bytes, dedup_window: embedded.dedup_window };
-        BusConfig::Jetstream(jetstream.of_bus(namespace, name).keeping(keep))
+        BusConfig::Jetstream(Box::new(jetstream.of_bus(namespace, name).keeping(keep)))
     }
 
     /// The bus that an object of `namespace` means: its own namespace's first, then the cluster's.
