@@ -70,10 +70,10 @@ impl Jetstream {
     /// `Denied` when login or permissions do not suffice, `Unavailable` when no server can be reached,
     /// `Rejected` when a stream of that name cannot carry a bus.
     pub async fn open(config: Config, clock: Clock) -> Result<Self, Fault> {
-        let (client, told) = connect::connect(&config).await?;
+        let (client, told) = Box::pin(connect::connect(&config)).await?;
         let server = Server::new(client, told);
         let stream: Arc<str> = config.stream.as_deref().unwrap_or("penstock").into();
-        streams::ensure(&server, &config, &stream).await?;
+        Box::pin(streams::ensure(&server, &config, &stream)).await?;
         let config = Arc::new(config);
         let desk = Arc::new(Desk::new());
         let stop = Shutdown::new();
@@ -82,7 +82,7 @@ impl Jetstream {
         let members = Mutex::new(task::Group::new(&server.closed));
         let side = Mutex::new(Some((side, stop)));
         let bus = Self { server, config, stream, desk, clock, members, side };
-        bus.mover().await?;
+        Box::pin(bus.mover()).await?;
         lock(&bus.members).spawn(keep_streams(bus.server.clone(), bus.config.clone(), bus.stream.clone()));
         Ok(bus)
     }

@@ -1,10 +1,11 @@
-//! The suite on JetStream, on a real server; and what can happen to one.
+//! The suite on `JetStream`, on a real server; and what can happen to one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
+use async_nats::jetstream::stream::RetentionPolicy;
 use async_trait::async_trait;
 use penstock::api::event_bus::JetstreamBus;
 use penstock::api::secret::Unresolved;
@@ -231,7 +232,7 @@ async fn a_server_that_stands_still_is_told_in_time_and_waited_for() {
 }
 
 async fn refused(config: Config) -> Fault {
-    let opened = task::within(Duration::from_secs(20), Jetstream::open(config, Clock::system())).await;
+    let opened = task::within(Duration::from_secs(20), Box::pin(Jetstream::open(config, Clock::system()))).await;
     opened.expect("an answer comes, whatever it is").err().unwrap()
 }
 
@@ -315,7 +316,6 @@ async fn streams_follow_the_configuration_and_foreign_ones_are_adopted() {
         ..Default::default()
     };
     let named = |name: &str| Config { stream: Some(name.to_owned()), ..config(&server.url()) };
-    use async_nats::jetstream::stream::RetentionPolicy;
     jetstream.create_stream(foreign("theirs", RetentionPolicy::Limits)).await.unwrap();
     let bus = open(named("theirs")).await.unwrap();
     assert!(matches!(publish(&bus, &topic("t"), ["1".to_owned()]).await[0], Published::At(_)));

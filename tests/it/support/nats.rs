@@ -1,4 +1,4 @@
-//! A real nats-server with JetStream, on a free port and a directory of its own.
+//! A real nats-server with `JetStream`, on a free port and a directory of its own.
 
 use std::fmt::Write as _;
 use std::net::TcpStream;
@@ -37,7 +37,7 @@ impl NatsServer {
         let mut server = Self { port: free_port(), folder: tempfile::tempdir().unwrap(), child: None };
         let mut text = String::new();
         writeln!(text, "listen: \"127.0.0.1:{}\"", server.port).unwrap();
-        writeln!(text, "jetstream {{ store_dir: {:?} }}", server.folder.path().join("data")).unwrap();
+        writeln!(text, "jetstream {{ store_dir: \"{}\" }}", server.folder.path().join("data").display()).unwrap();
         // Room for the largest events of the suite.
         writeln!(text, "max_payload: 4MB\n{more}").unwrap();
         std::fs::write(server.folder.path().join("server.conf"), text).unwrap();
