@@ -28,6 +28,6 @@ async fn events_go_through_a_real_server_whatever_block_names_it() {
         let answer = Client::new().send(Method::POST, &uri, &headers, "{}").await.unwrap();
         assert_eq!(answer.code, 202, "{answer:?}");
         eventually("the event is delivered", || async { !receiver.seen().is_empty() }).await;
-        drop(process);
+        assert_eq!(process.stop().await, Some(0));
     }
 }
