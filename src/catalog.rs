@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::buses::embedded;
+use crate::buses::{embedded, jetstream};
 use crate::fault::Fault;
 use crate::flow::{Bus, Outlet, Sink, Source, Store, Topic};
 use crate::sinks;
@@ -85,6 +85,7 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
 #[derive(Clone, Debug)]
 pub enum BusConfig {
     Embedded(embedded::config::Config),
+    Jetstream(Box<jetstream::config::Config>),
 }
 
 /// A bus, and the store that its back end is as well.
@@ -102,6 +103,10 @@ pub async fn open(config: BusConfig, folder: &Path, clock: &Clock) -> Result<Ope
     match config {
         BusConfig::Embedded(config) => {
             let bus = Arc::new(embedded::Embedded::open(folder, config, clock.clone()).await?);
+            Ok(Opened { bus: bus.clone(), store: bus })
+        }
+        BusConfig::Jetstream(config) => {
+            let bus = Arc::new(jetstream::Jetstream::open(*config, clock.clone()).await?);
             Ok(Opened { bus: bus.clone(), store: bus })
         }
     }

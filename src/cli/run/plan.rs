@@ -8,7 +8,7 @@ use crate::api::event_source::{EventCommon, EventSourceSpec};
 use crate::api::problem::alternatives;
 use crate::api::trigger::TriggerSpec;
 use crate::api::{FieldPath, Problems, Secrets};
-use crate::buses::embedded;
+use crate::buses::{embedded, jetstream};
 use crate::catalog::{BusConfig, SourceConfig};
 use crate::cli::documents::{Document, Documents, Origin};
 use crate::cli::report::Report;
@@ -99,15 +99,36 @@ impl Planner<'_> {
             _ => (PathBuf::from("namespaces").join(namespace), format!("{namespace}/{name}")),
         };
         let index = self.plan.buses.len();
+        let config = self.bus_config(namespace, name, spec, &path);
         self.plan.buses.push(BusPlan {
             name: full,
             folder: scope.join(name),
-            config: BusConfig::Embedded(embedded::config::Config::parse(spec, &path, &mut self.judged)),
+            config,
             triggers: Vec::new(),
             defaults: BusDefaults::parse(name, namespace, spec, &path, &mut self.judged),
         });
         self.names.insert((namespace.to_owned(), name.to_owned()), index);
         index
+    }
+
+    /// The back end that the spec names; a bus without a document is embedded.
+    fn bus_config(&mut self, namespace: &str, name: &str, spec: &BusSpec, path: &FieldPath) -> BusConfig {
+        use jetstream::config::{Config, Keep};
+        let embedded = embedded::config::Config::parse(spec, path, &mut self.judged);
+        let jetstream = if let Some(raw) = &spec.jetstream {
+            Config::parse(raw, &path.field("jetstream"), self.secrets, &mut self.judged)
+        } else if let Some(raw) = &spec.nats_streaming {
+            Config::parse_streaming(raw, &path.field("natsStreaming"), &mut self.judged)
+        } else if let Some(raw) = spec.nats.as_ref().and_then(|nats| nats.native.as_ref()) {
+            Config::parse_native(raw, &path.field("nats").field("native"), &mut self.judged)
+        } else {
+            return BusConfig::Embedded(embedded);
+        };
+        // A server refuses to set aside what it does not have, so there is no default size.
+        let sized = spec.retention.as_ref().is_some_and(|retention| retention.size.is_some());
+        let bytes = sized.then_some(embedded.retention_bytes);
+        let keep = Keep { age: embedded.retention_age, bytes, dedup_window: embedded.dedup_window };
+        BusConfig::Jetstream(Box::new(jetstream.of_bus(namespace, name).keeping(keep)))
     }
 
     /// The bus that an object of `namespace` means: its own namespace's first, then the cluster's.

@@ -3,12 +3,14 @@
 //! - [`json`]: the `CloudEvents` JSON format 1.0.2, single and batched.
 //! - [`protobuf`]: the public protobuf format, single and batched.
 //! - [`http`]: the HTTP binding 1.0.2: binary, structured and batched messages.
+//! - [`nats`]: the NATS binding: binary, structured and bare messages.
 //!
 //! Every reader refuses what is no `CloudEvent` with its reason and bounds what it takes; every
 //! writer keeps the data bytes. Pure: bytes in, values out.
 
 pub mod http;
 pub mod json;
+pub mod nats;
 pub mod protobuf;
 
 use super::{Draft, InvalidEvent, Value};

@@ -9,6 +9,7 @@ mod crash;
 mod delayed;
 mod embedded;
 mod groups;
+mod jetstream;
 mod publish;
 mod redelivery;
 mod store;

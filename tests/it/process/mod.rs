@@ -5,6 +5,7 @@
 
 mod disk;
 mod faults;
+mod jetstream;
 mod kill;
 mod lifecycle;
 mod quickstart;

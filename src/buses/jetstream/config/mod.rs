@@ -8,7 +8,8 @@ use std::time::Duration;
 
 pub use start::Start;
 
-use crate::api::client::{self, Address, Endpoint, Tls};
+pub use crate::api::client::Tls;
+use crate::api::client::{self, Address, Endpoint};
 use crate::api::event_bus::{JetstreamBus, NatsNative, NatsStreamingBus};
 use crate::api::{FieldPath, Problems, Secret, Secrets, secret, value};
 
@@ -17,8 +18,9 @@ const SCHEMES: [(&str, u16); 2] = [("nats", 4222), ("tls", 4222)];
 /// The most replicas of a stream that `JetStream` keeps.
 const MAX_REPLICAS: u32 = 5;
 const DEFAULT_ACK_WAIT: Duration = Duration::from_secs(30);
-/// The server's own default.
-const DEFAULT_IN_FLIGHT: u32 = 1000;
+/// The longest name of a stream that leaves room for those of the streams beside it, in the 255
+/// characters that the server takes.
+const MAX_STREAM: usize = 240;
 
 /// A NATS cluster with `JetStream` as a bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,10 +35,28 @@ pub struct Config {
     pub storage: Storage,
     /// How long the server waits for an acknowledgement.
     pub ack_wait: Duration,
-    /// Messages that may be unacknowledged at one time.
-    pub max_in_flight: u32,
+    /// Messages that a member may hold unacknowledged at one time; what it asks for when absent.
+    pub max_in_flight: Option<u32>,
     /// Where a new group starts.
     pub start: Start,
+    pub keep: Keep,
+}
+
+/// What a stream keeps. `retention` and `dedupWindow` are one thing for all back ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Events older than this are deleted, read or not.
+    pub age: Duration,
+    /// The oldest events are deleted, read or not, while the stream holds more bytes than this.
+    pub bytes: Option<u64>,
+    /// How long a second event of the same source and id is recognised; not at all when zero.
+    pub dedup_window: Duration,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { age: Duration::from_secs(168 * 3600), bytes: None, dedup_window: Duration::from_secs(300) }
+    }
 }
 
 /// How the client proves who it is.
@@ -102,18 +122,13 @@ impl Config {
         let max_in_flight = raw.max_in_flight.map(|number| {
             u32::try_from(number).ok().filter(|number| *number > 0).unwrap_or_else(|| {
                 problems.push(&path.field("maxInFlight"), format!("must be at least 1, not {number}"));
-                DEFAULT_IN_FLIGHT
+                1
             })
         });
         client::lag_threshold(raw.scale_option.as_ref(), &path.field("scaleOption"), problems);
         let start = Start::parse(raw, path, problems);
         let at = Self::at(&raw.nats_url, &path.field("natsURL"), problems);
-        Self {
-            ack_wait: ack_wait.unwrap_or(DEFAULT_ACK_WAIT),
-            max_in_flight: max_in_flight.unwrap_or(DEFAULT_IN_FLIGHT),
-            start,
-            ..at
-        }
+        Self { ack_wait: ack_wait.unwrap_or(DEFAULT_ACK_WAIT), max_in_flight, start, ..at }
     }
 
     /// The defaults, with one address or several comma separated ones.
@@ -142,9 +157,24 @@ impl Config {
             replicas: 1,
             storage: Storage::default(),
             ack_wait: DEFAULT_ACK_WAIT,
-            max_in_flight: DEFAULT_IN_FLIGHT,
+            max_in_flight: None,
             start: Start::default(),
+            keep: Keep::default(),
         }
+    }
+
+    /// The stream of the bus `name`, of a cluster's bus when `namespace` is empty, when it is given no
+    /// other name. Two buses never share one: Kubernetes' names have no underscore, and those of
+    /// namespaces no dot.
+    #[must_use]
+    pub fn of_bus(mut self, namespace: &str, name: &str) -> Self {
+        self.stream.get_or_insert_with(|| format!("penstock_{namespace}_{}", name.replace('.', "_")));
+        self
+    }
+
+    #[must_use]
+    pub fn keeping(self, keep: Keep) -> Self {
+        Self { keep, ..self }
     }
 }
 
@@ -167,11 +197,12 @@ fn login(raw: &JetstreamBus, path: &FieldPath, secrets: &dyn Secrets, problems: 
     }
 }
 
-/// The server refuses these characters: they mean something in subjects and file names.
+/// One name for the stream, the subjects in it and the key-value bucket beside it: the bucket's
+/// alphabet is the smallest.
 fn stream(name: &str, path: &FieldPath, problems: &mut Problems) -> String {
-    let legal = |c: char| c.is_ascii_graphic() && !matches!(c, '.' | '*' | '>' | '/' | '\\');
-    if name.is_empty() || name.len() > 255 || !name.chars().all(legal) {
-        let help = "1 to 255 characters without spaces, dots, *, >, / and \\";
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if name.is_empty() || name.len() > MAX_STREAM || !name.bytes().all(legal) {
+        let help = format!("1 to {MAX_STREAM} letters, digits, dashes and underscores");
         problems.push_help(path, format!("{name:?} is not the name of a stream"), help);
     }
     name.to_owned()

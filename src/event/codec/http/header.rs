@@ -7,7 +7,7 @@ use std::borrow::Cow;
 ///
 /// # Errors
 /// When the result is not UTF-8; the text continues "the header ...".
-pub(super) fn decode(value: &[u8]) -> Result<Cow<'_, str>, &'static str> {
+pub(in crate::event::codec) fn decode(value: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     const NOT_UTF8: &str = "is not UTF-8 after percent-decoding";
     let unquoted = unquote(value);
     if memchr::memchr(b'%', &unquoted).is_none() {
@@ -60,7 +60,7 @@ fn is_plain(byte: u8) -> bool {
 }
 
 /// Encodes an attribute's text; `None` when it already is a legal header value.
-pub(super) fn encode(text: &str) -> Option<String> {
+pub(in crate::event::codec) fn encode(text: &str) -> Option<String> {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let first = text.bytes().position(|byte| !is_plain(byte))?;
     let mut out = String::with_capacity(text.len() + 16);

@@ -5,7 +5,7 @@
 //! header is an attribute, `content-type` is `datacontenttype` and the body is the data. A message
 //! without `ce-specversion` and `ce-id` is no event at all; what it means is the caller's choice.
 
-mod header;
+pub(super) mod header;
 mod write;
 
 pub use write::{write_batch, write_binary, write_structured};

@@ -1,0 +1,124 @@
+//! Delayed delivery: events wait in a work queue beside the stream and are moved when they are due.
+//!
+//! The moment stands in a header. One durable consumer, shared by all processes of the bus, is handed
+//! every waiting event once; it gives back what is not due for exactly as long as that takes. So the
+//! server keeps both the event and the time, whoever restarts. (Its own scheduled messages work by the
+//! second, and one subject holds one of them.)
+//!
+//! A moved event keeps its `Nats-Msg-Id`, or gets one of its place in the queue: when a mover dies
+//! between the two steps, the second copy is recognised.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::AckKind;
+use async_nats::jetstream::message::PublishMessage;
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::consumers::Consumer;
+use super::desk::Seat;
+use super::names;
+use super::publish::MESSAGE_ID;
+use super::pull::Delivery;
+use super::server::Server;
+use crate::fault::Fault;
+use crate::task::{Clock, Shutdown};
+
+/// When the event is due, RFC 3339.
+const DUE: &str = "Penstock-Due";
+/// The consumer of the work queue.
+const MOVER: &str = "mover";
+/// Events that are looked at and not given back or moved yet, at most.
+pub(super) const MAX_MOVING: usize = 256;
+/// The pause after the stream did not take an event.
+const AGAIN: Duration = Duration::from_secs(1);
+
+pub(super) fn mark(headers: &mut HeaderMap, due: Timestamp) {
+    headers.insert(DUE, due.to_string());
+}
+
+pub(super) fn consumer(stream: &str) -> Consumer {
+    let queue = names::delayed_stream(stream);
+    let filter = names::subjects(&queue);
+    Consumer { stream: queue, name: MOVER.to_owned(), filter, start: json!({"deliver_policy": "all"}) }
+}
+
+/// Moves what is due, until the bus is closed.
+pub(super) async fn run(
+    server: Server,
+    stream: Arc<str>,
+    seat: Arc<Seat>,
+    clock: Clock,
+    gone: Shutdown,
+) -> Result<(), Fault> {
+    loop {
+        let waiting = seat.ready(MAX_MOVING);
+        if waiting.is_empty() {
+            if let Some(fault) = seat.failed() {
+                tracing::error!(error = %fault.chain(), "delayed events are not moved any more");
+                return Ok(());
+            }
+            tokio::select! {
+                () = seat.filled.notified() => {}
+                () = gone.requested() => return Ok(()),
+            }
+            continue;
+        }
+        // One time for all, so that those of one moment come back in order.
+        let now = clock.now();
+        let mut due = Vec::new();
+        for delivery in waiting {
+            match left(&delivery, now) {
+                Some(left) => seat.say(delivery.sequence, |_| AckKind::Nak(Some(left))),
+                None => due.push(delivery),
+            }
+        }
+        move_all(&server, &stream, &seat, due).await;
+    }
+}
+
+/// How long it is until the event is due; `None` when it is.
+fn left(delivery: &Delivery, now: Timestamp) -> Option<Duration> {
+    let headers = delivery.message.headers.as_ref()?;
+    let due: Timestamp = headers.get(DUE)?.as_str().parse().ok()?;
+    Duration::try_from(due.duration_since(now)).ok().filter(|left| !left.is_zero())
+}
+
+async fn move_all(server: &Server, stream: &str, seat: &Seat, due: Vec<Delivery>) {
+    let mut moving = Vec::with_capacity(due.len());
+    for delivery in due {
+        let Delivery { sequence, message, .. } = delivery;
+        let queue = names::delayed_stream(stream);
+        let topic = message.subject.as_str().strip_prefix(queue.as_str()).unwrap_or_default();
+        let subject = format!("{stream}{topic}");
+        let mut headers = HeaderMap::new();
+        for (name, values) in message.headers.iter().flat_map(HeaderMap::iter) {
+            let name: &str = name.as_ref();
+            if name != DUE {
+                for value in values {
+                    headers.append(name, value.clone());
+                }
+            }
+        }
+        if headers.get(MESSAGE_ID).is_none() {
+            headers.insert(MESSAGE_ID, format!("{MOVER}-{sequence}"));
+        }
+        let publish = PublishMessage::build().headers(headers).payload(message.payload);
+        moving.push((sequence, server.context.send_publish(subject, publish).await));
+    }
+    join_all(moving.into_iter().map(async |(sequence, sent)| {
+        let moved = async { sent?.await }.await;
+        let word = match moved {
+            Ok(_) => AckKind::Ack,
+            Err(error) => {
+                tracing::debug!(error = %error, "a delayed event could not be moved yet");
+                AckKind::Nak(Some(AGAIN))
+            }
+        };
+        seat.say(sequence, |_| word);
+    }))
+    .await;
+}
