@@ -36,7 +36,7 @@ pub struct Options {
     #[arg(long, short, value_name = "FILE")]
     event: PathBuf,
 
-    /// Judge only inputs that listen to this event of an EventSource
+    /// Judge only inputs that listen to this event of an `EventSource`
     #[arg(long, value_name = "SOURCE/EVENT", value_parser = origin)]
     from: Option<Origin>,
 }

@@ -53,7 +53,7 @@ pub struct Offer {
     #[arg(long, value_delimiter = ',', value_name = "KIND,...", value_parser = PossibleValuesParser::new(KINDS))]
     kind: Vec<String>,
 
-    /// Where the sockets are; by default DAPR_COMPONENT_SOCKETS_FOLDER, else /tmp/dapr-components-sockets
+    /// Where the sockets are; by default `DAPR_COMPONENT_SOCKETS_FOLDER`, else `/tmp/dapr-components-sockets`
     #[arg(long, env = "DAPR_COMPONENTS_SOCKETS_FOLDER", value_name = "FOLDER")]
     sockets_dir: Option<PathBuf>,
 
