@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::Signal;
 use tokio::process::Command;
@@ -17,9 +18,20 @@ fn path() -> PathBuf {
     std::env::var_os("PENSTOCK_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_penstock").into(), PathBuf::from)
 }
 
-/// A port of the loopback interface that nobody listens on.
+/// A port of the loopback interface that nobody listens on, and that nobody else is given: no other
+/// test of this process, and no outgoing connection, whose ports the system takes from 32768 on.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Test processes that run side by side begin in different places.
+        let place = (std::process::id().wrapping_mul(101)).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + place % COUNT).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Runs a command of the binary to its end.
