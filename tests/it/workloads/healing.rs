@@ -16,8 +16,10 @@ async fn killing_daprd_loses_nothing() {
         }
     };
     tokio::join!(rig.post_all(0..300), kills);
-    rig.all_arrive(0..300).await;
-    assert!(daprd.starts() > 3);
+    // All may have arrived before the last kill: only a restart that is over proves that the streams came back.
+    eventually("daprd is started after each kill", || async { daprd.starts() > 3 }).await;
+    rig.post_all(300..320).await;
+    rig.all_arrive(0..320).await;
     assert!(router.log().contains("the stream ended: opening it again"), "{}", router.log());
 }
 
