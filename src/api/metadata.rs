@@ -88,6 +88,52 @@ fn insert(object: &mut Map<String, Json>, name: &str, value: Json) {
     }
 }
 
+/// What a key of the YAML becomes in a Component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    Value(String),
+    /// What stands in the YAML in the place of the secret.
+    Secret(Json),
+}
+
+/// Writes the raw shape of the YAML as keys: what [`read`] reads. Beside it, the paths of the fields that
+/// no key stands for; a field that is null is none.
+pub fn write(object: &Map<String, Json>, keys: &[Key]) -> (Vec<(&'static str, Written)>, Vec<String>) {
+    let (mut written, mut left) = (Vec::new(), Vec::new());
+    write_below("", object, keys, &mut written, &mut left);
+    (written, left)
+}
+
+fn write_below(
+    prefix: &str,
+    object: &Map<String, Json>,
+    keys: &[Key],
+    written: &mut Vec<(&'static str, Written)>,
+    left: &mut Vec<String>,
+) {
+    for (field, value) in object.iter().filter(|(_, value)| !value.is_null()) {
+        let name = if prefix.is_empty() { field.clone() } else { format!("{prefix}.{field}") };
+        let below = |key: &str| key.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        match (keys.iter().find(|(known, _)| *known == name), value) {
+            (Some((known, shape)), _) => written.push((known, as_text(value, *shape))),
+            (None, Json::Object(nested)) if keys.iter().any(|(key, _)| below(key)) => {
+                write_below(&name, nested, keys, written, left);
+            }
+            (None, _) => left.push(name),
+        }
+    }
+}
+
+fn as_text(value: &Json, shape: Shape) -> Written {
+    let plain = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    Written::Value(match (shape, value) {
+        (Shape::Secret, _) => return Written::Secret(value.clone()),
+        (Shape::Any, _) => value.to_string(),
+        (Shape::List, Json::Array(words)) => words.iter().map(plain).collect::<Vec<_>>().join(","),
+        _ => plain(value),
+    })
+}
+
 /// Secrets that are the values of keys.
 #[derive(Clone, Copy)]
 pub struct Values<'a>(pub &'a Metadata);
@@ -135,6 +181,28 @@ mod tests {
         let metadata = Metadata::from([("bearer".to_owned(), "hunter2".to_owned())]);
         let event: HttpEvent = read(&metadata, &KEYS, &mut Problems::new()).unwrap();
         assert_eq!(Values(&metadata).resolve(&event.bearer.unwrap()).unwrap().expose(), "hunter2");
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let yaml = json!({
+            "path": "/x", "port": 8081, "methods": ["POST", "PUT"], "response": {"code": 204, "body": null},
+            "bearer": {"env": "TOKEN"}, "attributes": {"type": "t"},
+        });
+        let (written, left) = write(yaml.as_object().unwrap(), &KEYS);
+        assert_eq!(left, ["attributes"]);
+        let secret = Written::Secret(json!({"env": "TOKEN"}));
+        assert!(written.contains(&("bearer", secret)), "{written:?}");
+        let values = written.into_iter().filter_map(|(key, written)| match written {
+            Written::Value(value) => Some((key.to_owned(), value)),
+            Written::Secret(_) => None,
+        });
+        let event: HttpEvent = read(&values.collect(), &KEYS, &mut Problems::new()).unwrap();
+        let expected = json!({"path": "/x", "port": 8081, "methods": ["POST", "PUT"], "response": {"code": 204}});
+        assert_eq!(event, serde_json::from_value(expected).unwrap());
+        // A text that looks like something else stays a text.
+        let (written, _) = write(json!({"data": "5"}).as_object().unwrap(), &[("data", Shape::Any)]);
+        assert_eq!(written, [("data", Written::Value("\"5\"".to_owned()))]);
     }
 
     #[test]

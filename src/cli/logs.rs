@@ -26,6 +26,21 @@ enum Format {
     Json,
 }
 
+/// The same logs, for a child process.
+#[derive(Clone, Debug)]
+pub struct Passed {
+    levels: String,
+    /// Lines are for a machine.
+    pub json: bool,
+}
+
+impl Passed {
+    /// The variables that say it.
+    pub fn environment(&self) -> [(&'static str, &str); 2] {
+        [("PENSTOCK_LOG", &self.levels), ("PENSTOCK_LOG_FORMAT", if self.json { "json" } else { "text" })]
+    }
+}
+
 /// Refuses levels that cannot be read together with the rest of the command line.
 fn levels(text: &str) -> Result<String, String> {
     match EnvFilter::try_new(text) {
@@ -35,6 +50,16 @@ fn levels(text: &str) -> Result<String, String> {
 }
 
 impl Options {
+    /// What a child process is told, so that its lines stand among ours.
+    pub fn pass_on(&self) -> Passed {
+        let json = match self.log_format {
+            Format::Json => true,
+            Format::Text => false,
+            Format::Auto => !is_terminal(),
+        };
+        Passed { levels: self.log.clone(), json }
+    }
+
     /// Sends the process's logs to standard error.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ mod router;
 mod run;
 mod secrets;
 mod signals;
+mod supervise;
 mod terminal;
 mod workload;
 
@@ -59,6 +60,8 @@ enum Command {
     Display(display::Options),
     Intake(intake::Options),
     Router(router::Options),
+    #[command(name = supervise::lifeline::COMMAND, hide = true)]
+    Lifeline(supervise::lifeline::Options),
     /// Prints the version
     Version,
 }
@@ -89,7 +92,7 @@ pub fn main() -> ExitCode {
 fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
     arguments.logs.init()?;
     match arguments.command {
-        Command::Run(options) => run::run(&options),
+        Command::Run(options) => run::run(&options, &arguments.logs),
         Command::Component(options) => block_on(component::run(&options)).map(|()| Outcome::Done),
         Command::Check(options) => check(&options),
         Command::Explain(options) => {
@@ -102,6 +105,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Display(options) => block_on(display::run(options)).map(|()| Outcome::Done),
         Command::Intake(options) => block_on(intake::run(options)).map(|()| Outcome::Done),
         Command::Router(options) => block_on(router::run(options)).map(|()| Outcome::Done),
+        Command::Lifeline(options) => supervise::lifeline::run(&options).map(|()| Outcome::Done),
         Command::Version => {
             writeln!(terminal::Output::new(), "penstock {}", env!("CARGO_PKG_VERSION"))?;
             Ok(Outcome::Done)

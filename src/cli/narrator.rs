@@ -29,6 +29,15 @@ impl Telling {
         let values = if self.show_data { Values::Shown } else { Values::Redacted };
         (!self.quiet).then(|| Arc::new(Narrator::new(values)))
     }
+
+    /// The same, for the command line of a child process.
+    pub fn arguments(&self) -> Vec<&'static str> {
+        [(self.quiet, "--quiet"), (self.show_data, "--show-data")]
+            .iter()
+            .filter(|(set, _)| *set)
+            .map(|(_, word)| *word)
+            .collect()
+    }
 }
 
 /// Lines a second at most; a line costs several microseconds, and nobody reads faster.

@@ -5,5 +5,6 @@ mod dapr;
 mod process;
 mod published;
 mod routing;
+mod supervised;
 mod support;
 mod workloads;

@@ -140,11 +140,7 @@ fn kinds(options: &Offer, buses: &Arc<EmbeddedBus>, clock: &Clock) -> Vec<Kind> 
     let wanted = |name: &str| options.kind.is_empty() || options.kind.iter().any(|kind| kind == name);
     let kinds = [
         Kind { name: KINDS[0], keeps_state: true, factory: buses.clone() },
-        Kind {
-            name: KINDS[1],
-            keeps_state: false,
-            factory: Arc::new(HttpSource { host: options.bind, clock: clock.clone() }),
-        },
+        Kind { name: KINDS[1], keeps_state: false, factory: Arc::new(HttpSource::new(options.bind, clock.clone())) },
         Kind {
             name: KINDS[2],
             keeps_state: false,

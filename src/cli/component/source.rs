@@ -7,9 +7,10 @@ use async_trait::async_trait;
 
 use super::bus::EmbeddedBus;
 use crate::api::Problems;
-use crate::api::metadata::Metadata;
+use crate::api::metadata::{self, Metadata};
 use crate::buses::embedded;
 use crate::component::{Factory, Made};
+use crate::event::Draft;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::outlet;
 use crate::sources::{cron, http};
@@ -21,23 +22,31 @@ const OUTLET_BOUND: usize = 1024;
 /// The bus whose store keeps how far schedules have come.
 const SCHEDULES: &str = "schedules";
 
-/// Webhooks: one Component is one path on a port of its own.
+/// The key that names the `source` of a Component's events that are no `CloudEvents` when they come; a slash
+/// and the Component's name when absent.
+const SOURCE: &str = "source";
+
+/// Webhooks: one Component is one path; Components may share a port.
 pub struct HttpSource {
-    pub host: IpAddr,
-    pub clock: Clock,
+    ports: http::Ports,
+}
+
+impl HttpSource {
+    pub fn new(host: IpAddr, clock: Clock) -> Self {
+        Self { ports: http::Ports::new(host, clock) }
+    }
 }
 
 #[async_trait]
 impl Factory for HttpSource {
     async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
         let mut problems = Problems::new();
-        let config = http::Config::from_metadata(instance, metadata, &mut problems);
-        let config = config.ok_or_else(|| refused(&problems))?;
+        let (metadata, source) = origin(instance, metadata, &mut problems);
+        let config = http::Config::from_metadata(instance, &metadata, &mut problems);
+        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
         let (outlet, events) = outlet(OUTLET_BOUND);
-        let entry = http::Entry { config, outlet, source: origin(instance), ty: http::DEFAULT_TYPE.to_owned() };
-        let mut source = http::Source::new(self.host, vec![entry], self.clock.clone())?;
-        source.bind().await?;
-        Ok(Made::Source { source: Box::new(source), events })
+        let entry = http::Entry { config, outlet, source, ty: http::DEFAULT_TYPE.to_owned() };
+        Ok(Made::Source { source: self.ports.join(entry).await?, events })
     }
 }
 
@@ -51,25 +60,26 @@ pub struct CronSource {
 impl Factory for CronSource {
     async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
         let mut problems = Problems::new();
-        let config = cron::Config::from_metadata(metadata, &mut problems);
-        let config = config.ok_or_else(|| refused(&problems))?;
+        let (metadata, source) = origin(instance, metadata, &mut problems);
+        let config = cron::Config::from_metadata(&metadata, &mut problems);
+        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
         let opened = self.buses.open(SCHEDULES, SCHEDULES, embedded::config::Config::default()).await?;
         let (outlet, events) = outlet(OUTLET_BOUND);
-        let entry = cron::Entry {
-            config,
-            outlet,
-            identity: instance.to_owned(),
-            source: origin(instance),
-            ty: cron::DEFAULT_TYPE.to_owned(),
-        };
+        let entry =
+            cron::Entry { config, outlet, identity: instance.to_owned(), source, ty: cron::DEFAULT_TYPE.to_owned() };
         let source = cron::Source::new(vec![entry], opened.store, self.clock.clone());
         Ok(Made::Source { source: Box::new(source), events })
     }
 }
 
-/// The `source` of events that are no `CloudEvents` when they come.
-fn origin(instance: &str) -> String {
-    format!("/{instance}")
+/// The metadata without our own key, and the `source` of events that are no `CloudEvents` when they come.
+fn origin(instance: &str, metadata: &Metadata, problems: &mut Problems) -> (Metadata, String) {
+    let mut metadata = metadata.clone();
+    let source = metadata.remove(SOURCE).unwrap_or_else(|| format!("/{instance}"));
+    if let Err(error) = Draft::new("1", &source, "t").build() {
+        problems.push(&metadata::path().field(SOURCE), error.to_string());
+    }
+    (metadata, source)
 }
 
 fn refused(problems: &Problems) -> Fault {

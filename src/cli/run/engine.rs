@@ -25,7 +25,7 @@ use crate::task::{self, Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
 
 /// The consumer group of a standalone router: one for all Triggers of a bus.
-const CONSUMER_GROUP: &str = "penstock";
+pub const CONSUMER_GROUP: &str = "penstock";
 
 /// Events of one source that wait for the bus; a webhook that finds it full answers 503.
 const OUTLET_BOUND: usize = 1024;

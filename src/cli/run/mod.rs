@@ -14,11 +14,11 @@ use clap::Args;
 use super::narrator::Telling;
 use super::report::Report;
 use super::secrets::Local;
-use super::{Outcome, block_on, terminal};
+use super::{Outcome, block_on, logs, supervise, terminal};
 use super::{check, documents};
-use plan::Plan;
 
-pub(super) use engine::sink;
+pub(super) use engine::{CONSUMER_GROUP, sink};
+pub(super) use plan::{BusPlan, Feed, Plan, plan};
 
 /// Runs a flow on this machine: EventSources, EventBuses and Triggers from YAML, with an embedded
 /// bus that keeps every event on disk
@@ -31,6 +31,7 @@ flight is delivered again after the next start.
 Examples:
   penstock run -f flow.yaml
   penstock run -f sources/ -f triggers/ --data-dir /var/lib/penstock --bind 0.0.0.0
+  penstock run -f flow.yaml --dapr      the same flow through daprd, as on a cluster
   cat flow.yaml | penstock run -f -")]
 pub struct Options {
     /// YAML to run: a file, a folder, or - for standard input. Several are read together
@@ -59,33 +60,65 @@ pub struct Options {
 
     #[command(flatten)]
     telling: Telling,
+
+    #[command(flatten, next_help_heading = "Through daprd")]
+    dapr: supervise::Options,
+}
+
+/// What was read, and the way that it runs.
+enum Work {
+    Here(Plan),
+    Dapr(supervise::Layout),
 }
 
 /// Runs until a signal asks to stop.
 ///
 /// # Errors
 /// When something that was right cannot be started, or fails for good while it runs.
-pub fn run(options: &Options) -> anyhow::Result<Outcome> {
-    let Some(plan) = read(options)? else { return Ok(Outcome::Refused) };
-    block_on(engine::run(plan, options)).map(|()| Outcome::Done)
+pub fn run(options: &Options, logs: &logs::Options) -> anyhow::Result<Outcome> {
+    let Some(work) = read(options)? else { return Ok(Outcome::Refused) };
+    let run = async {
+        match work {
+            Work::Here(plan) => engine::run(plan, options).await,
+            Work::Dapr(layout) => supervise::run(layout, &options.dapr, terms(options, logs)).await,
+        }
+    };
+    block_on(run).map(|()| Outcome::Done)
+}
+
+fn terms(options: &Options, logs: &logs::Options) -> supervise::Terms {
+    supervise::Terms {
+        data_dir: options.data_dir.clone(),
+        bind: options.bind,
+        admin: options.admin,
+        grace: options.grace,
+        telling: options.telling.arguments(),
+        logs: logs.pass_on(),
+    }
 }
 
 /// Reads and judges everything before anything is touched; `None` when it was refused.
-fn read(options: &Options) -> anyhow::Result<Option<Plan>> {
+fn read(options: &Options) -> anyhow::Result<Option<Work>> {
     let (documents, mut report) = documents::load(&options.files, &mut std::io::stdin().lock());
     let secrets = Local::new(options.secrets_dir.clone());
     check::judge(&documents, &secrets, &mut report);
-    let plan = plan::plan(&documents, &secrets, &mut report);
+    let plan = plan(&documents, &secrets, &mut report);
     report.refuse_unsupported();
+    let is_empty = plan.feeds.is_empty() && plan.buses.iter().all(|bus| bus.triggers.is_empty());
+    let work = if options.dapr.are_asked_for() && !report.has_errors() {
+        Work::Dapr(supervise::layout(&documents, &plan, &secrets, &mut report))
+    } else {
+        Work::Here(plan)
+    };
     print(&report)?;
     if report.has_errors() {
         return Ok(None);
     }
-    if plan.feeds.is_empty() && plan.buses.iter().all(|bus| bus.triggers.is_empty()) {
+    if is_empty {
         writeln!(std::io::stderr(), "penstock: there is nothing to run: no EventSource and no Trigger in the files")?;
         return Ok(None);
     }
-    Ok(Some(plan))
+    Ok(Some(work))
 }
 
 fn print(report: &Report) -> anyhow::Result<()> {

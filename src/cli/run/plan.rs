@@ -55,6 +55,11 @@ impl Feed {
     pub fn identity(&self) -> String {
         format!("{}/{}/{}", self.namespace, self.source, self.event)
     }
+
+    /// The `source` of events that are no `CloudEvents` when they come.
+    pub fn origin(&self) -> String {
+        format!("/{}", self.identity())
+    }
 }
 
 /// Puts together documents that were [judged](crate::cli::check::judge). Only what cannot be run on

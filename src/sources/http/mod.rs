@@ -10,15 +10,18 @@
 //! - `receipts`: what became of the events of one request.
 //! - `route`: a request to its answer.
 //! - `source`: the port.
+//! - `ports`: ports whose events come and go one by one.
 
 pub mod config;
 mod message;
+mod ports;
 mod receipts;
 mod route;
 mod signature;
 mod source;
 
 pub use config::Config;
+pub use ports::Ports;
 pub use source::{Entry, Source, check_tls};
 
 /// The kind's name in YAML, and the last part of its events' default type.

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -44,7 +45,7 @@ const MAX_RETRY_PAUSE: Duration = Duration::from_secs(300);
 /// The routes of one port.
 #[derive(Debug)]
 pub(super) struct Routes {
-    by_path: HashMap<String, Route>,
+    by_path: RwLock<HashMap<String, Arc<Route>>>,
     clock: Clock,
     /// Room for bodies.
     room: Semaphore,
@@ -63,6 +64,10 @@ pub(super) struct Route {
     reply: Bytes,
     bearer: Option<Bearer>,
     verifier: Option<Verifier>,
+    /// It takes nothing more, while its port may still be open for others.
+    closed: AtomicBool,
+    /// Held, shared, by every request until it is answered.
+    answering: tokio::sync::RwLock<()>,
 }
 
 /// Why a request is not answered 2xx.
@@ -90,20 +95,48 @@ impl Refusal {
 }
 
 impl Routes {
-    pub(super) fn new(by_path: HashMap<String, Route>, clock: Clock) -> Self {
-        Self { by_path, clock, room: Semaphore::new(ROOM) }
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { by_path: RwLock::default(), clock, room: Semaphore::new(ROOM) }
+    }
+
+    /// Adds an event, in the place of what was closed there or was of the same source.
+    ///
+    /// # Errors
+    /// When its path is taken, or a secret of it cannot be used.
+    pub(super) fn add(&self, entry: Entry) -> Result<Arc<Route>, Fault> {
+        let (path, port) = (entry.config.path.clone(), entry.config.port);
+        let route = Arc::new(Route::new(entry)?);
+        let mut by_path = self.write();
+        by_path.retain(|path, old| !old.is_closed() || (*path != route.config.path && old.source != route.source));
+        if by_path.contains_key(&path) {
+            return Err(refused(format!("two events of port {port} share the path {path}")));
+        }
+        by_path.insert(path, Arc::clone(&route));
+        Ok(route)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.by_path.len()
+        self.by_path.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn get(&self, path: &str) -> Option<Arc<Route>> {
+        self.by_path.read().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<String, Arc<Route>>> {
+        self.by_path.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Handler for Routes {
     async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
-        let Some(route) = self.by_path.get(request.uri().path()) else {
+        let Some(route) = self.get(request.uri().path()) else {
             return listen::text(StatusCode::NOT_FOUND, "not found");
         };
+        let _answering = route.answering.read().await;
+        if route.is_closed() {
+            return Route::unavailable("this webhook is stopping: send it again").answer();
+        }
         if request.method() == Method::OPTIONS {
             return route.handshake(request.headers());
         }
@@ -136,7 +169,22 @@ impl Route {
         let bearer = config.bearer.as_ref().map(|token| Bearer::new(token.expose())).transpose()?;
         let verifier = config.signature.as_ref().map(Verifier::new).transpose()?;
         let reply = Bytes::from(config.response.body.clone());
-        Ok(Self { config, outlet, source, ty, allow, reply, bearer, verifier })
+        let (closed, answering) = (AtomicBool::new(false), tokio::sync::RwLock::new(()));
+        Ok(Self { config, outlet, source, ty, allow, reply, bearer, verifier, closed, answering })
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Turns away what comes from now on, with the request to come again.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until every request that was let in is answered.
+    pub(super) async fn answered(&self) {
+        drop(self.answering.write().await);
     }
 
     /// The answer to what was kept, word for word as it was configured.
@@ -208,10 +256,13 @@ impl Route {
         let limit = self.config.max_body_bytes;
         let bytes = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(limit).min(limit);
         let units = u32::try_from(bytes.div_ceil(ROOM_UNIT)).unwrap_or(u32::MAX);
-        room.try_acquire_many(units).map_err(|_| {
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests are waiting for the bus: send it again")
-                .with(RETRY_AFTER, HeaderValue::from(RETRY_PAUSE.as_secs()))
-        })
+        room.try_acquire_many(units)
+            .map_err(|_| Self::unavailable("too many requests are waiting for the bus: send it again"))
+    }
+
+    fn unavailable(reason: &'static str) -> Refusal {
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason)
+            .with(RETRY_AFTER, HeaderValue::from(RETRY_PAUSE.as_secs()))
     }
 
     /// Hands the events over and waits until each is kept. When one is too large, none is handed over.

@@ -1,13 +1,12 @@
 //! One port: its events, its TLS, and the way up and down.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::config::{Config, TlsConfig};
-use super::route::{Route, Routes};
+use super::route::Routes;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Outlet, Source as Run};
 use crate::listen::{Limits, Listener, Tls};
@@ -44,17 +43,13 @@ impl Source {
         let tls_config = first.config.tls.clone();
         let tls = tls_config.as_ref().map(tls).transpose();
         let tls = tls.map_err(|fault| fault.with_context("event", first.source.as_str()))?;
-        let mut by_path = HashMap::with_capacity(entries.len());
+        let routes = Routes::new(clock);
         for entry in entries {
-            let path = entry.config.path.clone();
             if entry.config.port != port || entry.config.tls != tls_config {
-                return Err(refused(format!("the events of port {port} do not agree on port and TLS ({path})")));
+                return Err(disagree(port, &entry.config.path));
             }
-            if by_path.insert(path.clone(), Route::new(entry)?).is_some() {
-                return Err(refused(format!("two events of port {port} share the path {path}")));
-            }
+            routes.add(entry)?;
         }
-        let routes = Routes::new(by_path, clock);
         Ok(Self { address: SocketAddr::new(host, port), tls, routes, listener: None })
     }
 
@@ -92,9 +87,14 @@ pub fn check_tls(config: &TlsConfig) -> Result<(), Fault> {
     tls(config).map(|_| ())
 }
 
-fn tls(config: &TlsConfig) -> Result<Tls, Fault> {
+pub(super) fn tls(config: &TlsConfig) -> Result<Tls, Fault> {
     let client_ca = config.client_ca.as_ref().map(|pem| pem.expose().as_bytes());
     Tls::from_pem(config.cert.expose().as_bytes(), config.key.expose().as_bytes(), client_ca)
+}
+
+/// Events of one port that cannot stand on it together.
+pub(super) fn disagree(port: u16, path: &str) -> Fault {
+    refused(format!("the events of port {port} do not agree on port and TLS ({path})"))
 }
 
 pub(super) fn refused(message: impl Into<String>) -> Fault {

@@ -8,6 +8,6 @@ mod faults;
 mod jetstream;
 mod kill;
 mod lifecycle;
-mod quickstart;
+pub mod quickstart;
 mod refused;
 mod sources;

@@ -37,9 +37,14 @@ async fn logged(process: &Penstock, words: &[&str]) -> String {
 
 #[tokio::test]
 async fn the_quickstart_does_what_the_readme_says() {
+    play(&[]).await;
+}
+
+/// Runs the example with more arguments, sends what the README sends, and sees what it shows.
+pub async fn play(arguments: &[&str]) {
     let (folder, receiver, port) = (tempfile::tempdir().unwrap(), Receiver::start().await, free_port());
     copy(folder.path(), port, &receiver);
-    let process = Run::new(folder.path()).start().await;
+    let process = Run::new(folder.path()).with(arguments.iter().copied()).start().await;
     let client = Client::new();
     let send = async |path: &str, headers: &[(&str, &str)], body: &str| {
         let uri = format!("http://127.0.0.1:{port}{path}");

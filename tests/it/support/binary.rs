@@ -149,6 +149,10 @@ impl Penstock {
         self.process.has_ended()
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Sends a signal, by the child's own id.
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);

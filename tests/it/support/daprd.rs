@@ -18,7 +18,7 @@ const MODULE: &str = include_str!("../../tools/daprd/go.mod");
 const OTHER: &str = "PENSTOCK_DAPRD";
 
 /// The daprd under test.
-fn path() -> PathBuf {
+pub fn daprd_path() -> PathBuf {
     if let Some(path) = std::env::var_os(OTHER) {
         return path.into();
     }
@@ -127,7 +127,7 @@ impl Daprd {
 
     /// Starts it and does not wait.
     pub fn spawn(&self) -> Process {
-        let mut command = Command::new(path());
+        let mut command = Command::new(daprd_path());
         command
             .args(["--app-id", &self.app_id, "--resources-path"])
             .arg(&self.resources)

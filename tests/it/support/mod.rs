@@ -15,7 +15,7 @@ mod receiver;
 
 pub use binary::{Penstock, Run, free_port, output, output_to, refused};
 pub use client::{Answer, Client};
-pub use daprd::Daprd;
+pub use daprd::{Daprd, daprd_path};
 pub use disk::Disk;
 pub use flow::{sink, write_flow};
 pub use nats::NatsServer;
