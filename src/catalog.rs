@@ -12,7 +12,7 @@ use crate::buses::{embedded, jetstream};
 use crate::fault::Fault;
 use crate::flow::{Bus, Outlet, Sink, Source, Store, Topic};
 use crate::sinks;
-use crate::sources::{cron, http};
+use crate::sources::{cron, http, mqtt};
 use crate::task::Clock;
 
 /// What one event of an `EventSource` listens to.
@@ -20,6 +20,7 @@ use crate::task::Clock;
 pub enum SourceConfig {
     Cron(cron::config::Config),
     Http(http::config::Config),
+    Mqtt(Box<mqtt::config::Config>),
 }
 
 impl SourceConfig {
@@ -28,6 +29,7 @@ impl SourceConfig {
         match self {
             Self::Cron(_) => cron::DEFAULT_TYPE,
             Self::Http(_) => http::DEFAULT_TYPE,
+            Self::Mqtt(_) => mqtt::DEFAULT_TYPE,
         }
     }
 }
@@ -70,6 +72,10 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
             SourceConfig::Http(config) => {
                 let entries = webhooks.entry(config.port).or_default();
                 entries.push(http::Entry { config, outlet, source, ty });
+            }
+            SourceConfig::Mqtt(config) => {
+                let entry = mqtt::Entry { config: *config, outlet, identity, source, ty };
+                sources.push(Box::new(mqtt::Source::new(entry, clock.clone())));
             }
         }
     }

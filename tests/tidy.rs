@@ -20,6 +20,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("flow", &["event", "fault", "task"]),
     ("frame", &["proto", "event", "fault", "flow"]),
     ("listen", &["fault", "task"]),
+    ("dial", &["fault"]),
     ("sources/*/config", &["api", "fault"]),
     ("buses/*/config", &["api", "fault"]),
     ("sinks/*/config", &["api", "fault"]),
@@ -27,8 +28,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("router/condition", &["event", "api"]),
     ("router/matching", &["event", "router/filter"]),
     ("router/route", &["api", "router/filter", "router/condition"]),
-    ("sources/*", &["event", "fault", "task", "telemetry", "flow", "listen"]),
-    ("buses/*", &["event", "fault", "task", "telemetry", "flow"]),
+    ("sources/*", &["event", "fault", "task", "telemetry", "flow", "listen", "dial"]),
+    ("buses/*", &["event", "fault", "task", "telemetry", "flow", "dial"]),
     ("sinks/*", &["event", "fault", "task", "telemetry", "flow"]),
     ("sidecar", &["proto", "event", "fault", "task", "telemetry", "flow", "frame"]),
     ("intake", &["event", "fault", "task", "telemetry", "flow"]),
@@ -54,6 +55,8 @@ const WALLS: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("fjall", &["buses/embedded"]),
     ("async_nats", &["buses/jetstream", "sources/nats"]),
+    ("rumqttc", &["sources/mqtt"]),
+    ("lapin", &["sources/rabbitmq"]),
     ("cloudevents", &["event", "cli"]),
 ];
 

@@ -8,6 +8,7 @@
 //! May import `event`, `fault` and `task`. Holds no client and does no I/O itself.
 
 mod bus;
+mod handout;
 pub mod letter;
 mod name;
 mod receipt;
@@ -16,6 +17,7 @@ mod source;
 mod store;
 
 pub use bus::{Bus, Capability, Deduplicate, Ordering, Outgoing, Published, Start, Subscriber, Subscription};
+pub use handout::{Handout, Kept};
 pub use name::{Group, InvalidName, Topic};
 pub use receipt::{Poison, Position, Receipt, Received, Settle, Verdict};
 pub use sink::{Accepted, Sink};

@@ -1,8 +1,8 @@
 //! What is listened to, one folder a kind.
 //!
 //! A source hands out what it hears as events and acknowledges to its origin only what its receipt
-//! says was kept. A kind may import `event`, `fault`, `task`, `telemetry`, `flow` and `listen`,
-//! never a sibling.
+//! says was kept. A kind may import `event`, `fault`, `task`, `telemetry`, `flow`, `listen` and
+//! `dial`, never a sibling.
 
 pub mod cron;
 pub mod http;

@@ -73,7 +73,7 @@ pub struct MqttEvent {
     /// The topic filter.
     pub topic: String,
     /// The client id; generated from namespace, source and event when absent.
-    #[serde(rename = "consumerID")]
+    #[serde(rename = "consumerID", alias = "clientID")]
     pub consumer_id: Option<String>,
     /// 0, 1 (default) or 2.
     pub qos: Option<u8>,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event};
 use tokio::sync::watch;
 
-use super::config::{Config, Login};
-use super::tls;
+use super::config::{Config, Login, Tls};
+use crate::dial::{self, Trust};
 use crate::fault::{Fault, FaultKind};
 use crate::task;
 
@@ -90,7 +90,7 @@ pub(super) async fn connect(config: &Config) -> Result<(Client, Arc<Told>), Faul
     };
     let scheme = if config.tls.is_some() { "tls" } else { "nats" };
     if let Some(tls) = &config.tls {
-        options = options.require_tls(true).tls_client_config(tls::client(tls)?);
+        options = options.require_tls(true).tls_client_config(dial::tls(trust(tls))?);
     }
     let addresses: Vec<String> = config.servers.iter().map(|server| format!("{scheme}://{server}")).collect();
     let list = config.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
@@ -100,6 +100,11 @@ pub(super) async fn connect(config: &Config) -> Result<(Client, Arc<Told>), Faul
         Some(Err(error)) => Err(refused(error).with_context("servers", list)),
         None => Err(Fault::new(FaultKind::Unavailable, OPERATION, "no server answers").with_context("servers", list)),
     }
+}
+
+fn trust(tls: &Tls) -> Trust<'_> {
+    let identity = tls.identity.as_ref().map(|(cert, key)| (cert.expose(), key.expose()));
+    Trust { ca: tls.ca.as_ref().map(|pem| pem.expose()), identity, insecure: tls.insecure }
 }
 
 fn pause(attempts: usize) -> Duration {

@@ -1,6 +1,6 @@
 //! The NATS `JetStream` bus: one stream holds all topics, durable pull consumers are the groups.
 //!
-//! - [`connect`], [`tls`], [`server`]: the connection, and calls to the server's API.
+//! - [`connect`], [`server`]: the connection, and calls to the server's API.
 //! - [`names`], [`streams`], [`consumers`]: what is made or adopted there, and how it is named.
 //! - [`publish`], [`message`]: events to messages, pipelined, de-duplicated by `Nats-Msg-Id`.
 //! - [`member`], [`pull`], [`desk`]: who asks for messages, and who tells what became of them.
@@ -25,7 +25,6 @@ mod pull;
 mod server;
 mod store;
 mod streams;
-mod tls;
 
 #[cfg(test)]
 mod tests;

@@ -17,10 +17,10 @@ use crate::fault::Fault;
 use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
 use bus::EmbeddedBus;
-use source::{CronSource, HttpSource};
+use source::{CronSource, HttpSource, MqttSource};
 
 /// The kinds that are compiled in.
-const KINDS: [&str; 3] = ["eventbus.embedded", "eventsource.http", "eventsource.cron"];
+const KINDS: [&str; 4] = ["eventbus.embedded", "eventsource.http", "eventsource.cron", "eventsource.mqtt"];
 
 /// Where daprd looks for sockets when it is told nothing.
 const SOCKETS_DIR: &str = "/tmp/dapr-components-sockets";
@@ -33,8 +33,8 @@ const INJECTED: &str = "DAPR_COMPONENT_SOCKETS_FOLDER";
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "Start it before daprd, which looks for sockets once. A Component of type pubsub.eventbus.embedded,
-state.eventbus.embedded, pubsub.eventsource.http or pubsub.eventsource.cron then works from any Dapr
-app; the folder components/ has one of each. Restart daprd when this process was restarted."
+state.eventbus.embedded or pubsub.eventsource.http (or cron, mqtt) then works from any Dapr app; the
+folder components/ has one of each. Restart daprd when this process was restarted."
 )]
 pub struct Options {
     #[command(flatten)]
@@ -146,6 +146,7 @@ fn kinds(options: &Offer, buses: &Arc<EmbeddedBus>, clock: &Clock) -> Vec<Kind> 
             keeps_state: false,
             factory: Arc::new(CronSource { buses: buses.clone(), clock: clock.clone() }),
         },
+        Kind { name: KINDS[3], keeps_state: false, factory: Arc::new(MqttSource { clock: clock.clone() }) },
     ];
     kinds.into_iter().filter(|kind| wanted(kind.name)).collect()
 }

@@ -13,7 +13,7 @@ use crate::component::{Factory, Made};
 use crate::event::Draft;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::outlet;
-use crate::sources::{cron, http};
+use crate::sources::{cron, http, mqtt};
 use crate::task::Clock;
 
 /// Events of one source that wait for daprd; a webhook that finds it full answers 503.
@@ -69,6 +69,30 @@ impl Factory for CronSource {
             cron::Entry { config, outlet, identity: instance.to_owned(), source, ty: cron::DEFAULT_TYPE.to_owned() };
         let source = cron::Source::new(vec![entry], opened.store, self.clock.clone());
         Ok(Made::Source { source: Box::new(source), events })
+    }
+}
+
+/// MQTT: one Component is one topic filter.
+pub struct MqttSource {
+    pub clock: Clock,
+}
+
+#[async_trait]
+impl Factory for MqttSource {
+    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
+        let mut problems = Problems::new();
+        let (metadata, source) = origin(instance, metadata, &mut problems);
+        let config = mqtt::Config::from_metadata(&metadata, &mut problems);
+        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
+        let (outlet, events) = outlet(OUTLET_BOUND);
+        let entry = mqtt::Entry {
+            config,
+            outlet,
+            identity: instance.to_owned(),
+            source,
+            ty: mqtt::DEFAULT_TYPE.to_owned(),
+        };
+        Ok(Made::Source { source: Box::new(mqtt::Source::new(entry, self.clock.clone())), events })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::buses::embedded;
 use crate::cli::documents;
 use crate::component::Factory;
 use crate::fault::FaultKind;
-use crate::sources::{cron, http};
+use crate::sources::{cron, http, mqtt};
 
 fn components() -> BTreeMap<String, Json> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("components");
@@ -62,6 +62,9 @@ fn every_kind_has_a_component_that_its_parser_takes() {
             }
             "eventsource.cron" => {
                 cron::Config::from_metadata(&metadata, &mut problems).unwrap();
+            }
+            "eventsource.mqtt" => {
+                mqtt::Config::from_metadata(&metadata, &mut problems).unwrap();
             }
             other => panic!("{file}: unknown type {other}"),
         }

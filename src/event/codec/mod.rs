@@ -4,6 +4,7 @@
 //! - [`protobuf`]: the public protobuf format, single and batched.
 //! - [`http`]: the HTTP binding 1.0.2: binary, structured and batched messages.
 //! - [`nats`]: the NATS binding: binary, structured and bare messages.
+//! - [`properties`]: the MQTT and AMQP bindings, whose messages have properties and a content type.
 //!
 //! Every reader refuses what is no `CloudEvent` with its reason and bounds what it takes; every
 //! writer keeps the data bytes. Pure: bytes in, values out.
@@ -11,6 +12,7 @@
 pub mod http;
 pub mod json;
 pub mod nats;
+pub mod properties;
 pub mod protobuf;
 
 use super::{Draft, InvalidEvent, Value};

@@ -2,6 +2,7 @@
 
 use crate::api::client::{self, Address, Backoff, Endpoint, Tls};
 use crate::api::event_source::MqttEvent;
+use crate::api::metadata::{self, Key, Metadata, Shape, Values};
 use crate::api::{FieldPath, Problems, Secret, SecretValue, Secrets, secret, value};
 
 /// Schemes, their default ports, and whether they mean TLS.
@@ -9,6 +10,29 @@ const SCHEMES: [(&str, u16); 5] = [("mqtt", 1883), ("tcp", 1883), ("mqtts", 8883
 const TLS_SCHEMES: [&str; 3] = ["mqtts", "ssl", "tls"];
 /// A string's length has two bytes (MQTT 5.0, 1.5.4).
 const MAX_TEXT: usize = 65_535;
+
+/// The keys of a Component's metadata. Dapr takes `consumerID` for itself, so it is `clientID` there.
+pub const KEYS: [Key; 19] = [
+    ("url", Shape::Text),
+    ("topic", Shape::Text),
+    ("clientID", Shape::Text),
+    ("qos", Shape::Number),
+    ("retain", Shape::Flag),
+    ("cleanSession", Shape::Flag),
+    ("version", Shape::Text),
+    ("sharedGroup", Shape::Text),
+    ("username", Shape::Secret),
+    ("password", Shape::Secret),
+    ("caCert", Shape::Secret),
+    ("clientCert", Shape::Secret),
+    ("clientKey", Shape::Secret),
+    ("jsonBody", Shape::Flag),
+    ("connectionBackoff.duration", Shape::Text),
+    ("connectionBackoff.steps", Shape::Number),
+    ("connectionBackoff.factor", Shape::Any),
+    ("connectionBackoff.jitter", Shape::Any),
+    ("connectionBackoff.cap", Shape::Text),
+];
 
 /// One MQTT topic filter to subscribe to.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +109,14 @@ impl Config {
             json_body: raw.common.json_body == Some(true),
             backoff: Backoff::parse(raw.common.connection_backoff.as_ref(), &backoff_path, problems),
         }
+    }
+
+    /// Reads the metadata of a Component. `None` when a problem was found.
+    pub fn from_metadata(metadata: &Metadata, problems: &mut Problems) -> Option<Self> {
+        let before = problems.len();
+        let raw = metadata::read(metadata, &KEYS, problems)?;
+        let config = Self::parse(&raw, "", &metadata::path(), &Values(metadata), problems);
+        (problems.len() == before).then_some(config)
     }
 }
 

@@ -72,3 +72,69 @@ fn address_version_and_login_are_checked() {
     );
     assert!(check(&json!({"url": "mqtts://broker", "caCert": {"file": "ca"}}), &[]).tls.unwrap().ca.is_some());
 }
+
+#[test]
+fn a_component_has_the_same_settings() {
+    let read = |pairs: &[(&str, &str)]| {
+        let metadata = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let mut problems = Problems::new();
+        Config::from_metadata(&metadata, &mut problems).ok_or_else(|| problems.to_string())
+    };
+    let secret = ("password", "hunter2");
+    let config = read(&[("url", "mqtt://b"), ("topic", "a"), ("clientID", "c"), ("username", "u"), secret]).unwrap();
+    assert_eq!((config.client_id.as_deref(), config.password.as_ref().unwrap().expose()), (Some("c"), "hunter2"));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let refused = read(&[("url", "mqtt://b"), ("topic", "a"), ("qos", "7")]).unwrap_err();
+    assert_eq!(refused, "spec.metadata.qos: must be 0, 1 or 2, not 7");
+}
+
+mod messages {
+    use bytes::Bytes;
+    use jiff::Timestamp;
+
+    use super::super::message::{Message, Terms, event};
+    use super::Qos;
+
+    fn check(
+        content_type: Option<&str>,
+        properties: &[(&str, &str)],
+        payload: &'static [u8],
+        json_body: bool,
+    ) -> String {
+        let message = Message {
+            topic: "a/b".to_owned(),
+            payload: Bytes::from_static(payload),
+            qos: Qos::AtLeastOnce,
+            packet: 1,
+            retained: false,
+            content_type: content_type.map(str::to_owned),
+            properties: properties.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
+        };
+        let terms = Terms { source: "/d/s/e", ty: "t", json_body, now: Timestamp::UNIX_EPOCH };
+        match event(&message, &terms) {
+            Ok(event) => {
+                let text = |name| event.attribute(name).map(|value| value.into_text().into_owned()).unwrap_or_default();
+                format!("{} {} {} {}", event.source(), event.ty(), text("subject"), text("datacontenttype"))
+            }
+            Err(poison) => poison.fault.chain(),
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_becomes_one_of_its_topic() {
+        assert_eq!(check(None, &[], b"{}", false), "/d/s/e t a/b application/json");
+        assert_eq!(check(Some("text/csv"), &[("id", "7")], b"1,2", false), "/d/s/e t a/b text/csv");
+        assert_eq!(check(None, &[], b"\xff", false), "/d/s/e t a/b ");
+        assert!(check(None, &[], b"21.5 degrees", true).contains("the body, which must be JSON"));
+    }
+
+    #[test]
+    fn events_are_kept_as_they_are() {
+        let binary = [("specversion", "1.0"), ("id", "7"), ("source", "/x"), ("type", "y")];
+        assert_eq!(check(Some("text/csv"), &binary, b"1,2", false), "/x y  text/csv");
+        assert_eq!(
+            check(None, &binary[..2], b"", false),
+            "failed to read a message: it is no valid event (topic a/b): the required attribute source is missing or empty"
+        );
+    }
+}

@@ -1,7 +1,8 @@
-//! What feeds a flow: webhooks, `CloudEvents` over HTTP, schedules, and the topics behind them.
+//! What feeds a flow: webhooks, `CloudEvents` over HTTP, schedules, brokers, and the topics behind them.
 
 mod cron;
 mod events;
+mod mqtt;
 mod refusals;
 mod senders;
 mod topics;

@@ -1,4 +1,6 @@
-//! TLS towards the server, from PEM text.
+//! TLS towards servers, from PEM text: what the clients of all brokers share.
+//!
+//! May import `fault`. Opens no connection itself.
 
 use std::sync::Arc;
 
@@ -9,34 +11,44 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::config::Tls;
 use crate::fault::{Fault, FaultKind};
+
+/// Whom a client trusts, and who it is. All texts are PEM.
+#[derive(Clone, Copy, Default)]
+pub struct Trust<'a> {
+    /// The authority that signed the server's certificate; those of the system when absent.
+    pub ca: Option<&'a str>,
+    /// The client's certificate chain and its key.
+    pub identity: Option<(&'a str, &'a str)>,
+    /// Any server's certificate is taken.
+    pub insecure: bool,
+}
 
 /// # Errors
 /// `Malformed`, naming the part that cannot be used; never with any text of the key.
-pub(super) fn client(tls: &Tls) -> Result<ClientConfig, Fault> {
+pub fn tls(trust: Trust<'_>) -> Result<ClientConfig, Fault> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| malformed("no protocol version is usable").with_source(error))?;
-    let builder = match &tls.ca {
-        _ if tls.insecure => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))),
+    let builder = match trust.ca {
+        _ if trust.insecure => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))),
         None => builder
             .with_native_roots()
             .map_err(|error| malformed("the system's root certificates cannot be read").with_source(error))?,
         Some(pem) => {
             let mut roots = RootCertStore::empty();
-            for authority in certificates(pem.expose(), "ca")? {
+            for authority in certificates(pem, "ca")? {
                 roots.add(authority).map_err(|error| malformed("ca is unusable").with_source(error))?;
             }
             builder.with_root_certificates(roots)
         }
     };
-    let Some((cert, key)) = &tls.identity else { return Ok(builder.with_no_client_auth()) };
-    let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
-        .map_err(|_| malformed("key is not a private key in PEM"))?;
+    let Some((cert, key)) = trust.identity else { return Ok(builder.with_no_client_auth()) };
+    let key =
+        PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| malformed("key is not a private key in PEM"))?;
     builder
-        .with_client_auth_cert(certificates(cert.expose(), "cert")?, key)
+        .with_client_auth_cert(certificates(cert, "cert")?, key)
         .map_err(|error| malformed("cert and key do not fit").with_source(error))
 }
 
