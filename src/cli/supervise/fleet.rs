@@ -124,6 +124,7 @@ impl Fleet {
             self.start()?;
             self.probe().await;
             let pause = self.pause();
+            // All three are cancel-safe: what has happened meanwhile is seen at the next look.
             tokio::select! {
                 () = asked.requested() => return Ok(()),
                 _ = self.died.recv() => {}

@@ -104,19 +104,15 @@ impl Source for Seat {
             let _one = open.lock().await;
             Arc::into_inner(port)
         };
-        match last {
-            // Requests in flight hold their receipts: the listener waits for them on the way down.
-            Some(port) => {
-                port.serving.shutdown().request_within(grace);
-                port.serving.join().await
-            }
-            None => {
-                if task::within(grace, served.0.answered()).await.is_none() {
-                    tracing::warn!("a webhook was stopped before all of its requests were answered");
-                }
-                Ok(())
-            }
+        // Requests in flight hold their receipts: they are waited for on the way down.
+        if let Some(port) = last {
+            port.serving.shutdown().request_within(grace);
+            return port.serving.join().await;
         }
+        if task::within(grace, served.0.answered()).await.is_none() {
+            tracing::warn!("a webhook was stopped before all of its requests were answered");
+        }
+        Ok(())
     }
 }
 

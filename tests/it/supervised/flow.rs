@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::process::quickstart;
@@ -25,6 +26,16 @@ impl Flow {
         write_flow(folder.path(), port, &sink(&receiver.uri("/")));
         let process = run(folder.path()).start().await;
         Self { folder, process, receiver, port }
+    }
+
+    /// Starts it again; what the process before it printed.
+    pub async fn again(self) -> (Self, String) {
+        let Self { folder, process, receiver, port } = self;
+        process.signal(Signal::TERM);
+        let (code, log) = process.log_when_ended().await;
+        assert_eq!(code, Some(0), "{log}");
+        let process = run(folder.path()).start().await;
+        (Self { folder, process, receiver, port }, log)
     }
 
     /// Posts one event; whether it was confirmed.
