@@ -16,11 +16,11 @@ use crate::component::{Kind, Server};
 use crate::fault::Fault;
 use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
-use bus::EmbeddedBus;
+use bus::{EmbeddedBus, RedisBus};
 use source::{CronSource, HttpSource};
 
 /// The kinds that are compiled in.
-const KINDS: [&str; 3] = ["eventbus.embedded", "eventsource.http", "eventsource.cron"];
+const KINDS: [&str; 4] = ["eventbus.embedded", "eventsource.http", "eventsource.cron", "eventbus.redis"];
 
 /// Where daprd looks for sockets when it is told nothing.
 const SOCKETS_DIR: &str = "/tmp/dapr-components-sockets";
@@ -33,7 +33,7 @@ const INJECTED: &str = "DAPR_COMPONENT_SOCKETS_FOLDER";
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "Start it before daprd, which looks for sockets once. A Component of type pubsub.eventbus.embedded,
-state.eventbus.embedded, pubsub.eventsource.http or pubsub.eventsource.cron then works from any Dapr
+state.eventbus.embedded (or .redis), pubsub.eventsource.http or pubsub.eventsource.cron then works from any Dapr
 app; the folder components/ has one of each. Restart daprd when this process was restarted."
 )]
 pub struct Options {
@@ -150,6 +150,7 @@ fn kinds(options: &Offer, buses: &Arc<EmbeddedBus>, clock: &Clock) -> Vec<Kind> 
             keeps_state: false,
             factory: Arc::new(CronSource { buses: buses.clone(), clock: clock.clone() }),
         },
+        Kind { name: KINDS[3], keeps_state: true, factory: Arc::new(RedisBus(buses.clone())) },
     ];
     kinds.into_iter().filter(|kind| wanted(kind.name)).collect()
 }

@@ -9,6 +9,7 @@ use super::bus::EmbeddedBus;
 use crate::api::Problems;
 use crate::api::metadata::Metadata;
 use crate::buses::embedded;
+use crate::catalog::BusConfig;
 use crate::component::{Factory, Made};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::outlet;
@@ -53,7 +54,8 @@ impl Factory for CronSource {
         let mut problems = Problems::new();
         let config = cron::Config::from_metadata(metadata, &mut problems);
         let config = config.ok_or_else(|| refused(&problems))?;
-        let opened = self.buses.open(SCHEDULES, SCHEDULES, embedded::config::Config::default()).await?;
+        let opened =
+            self.buses.open(SCHEDULES, SCHEDULES, BusConfig::Embedded(embedded::config::Config::default())).await?;
         let (outlet, events) = outlet(OUTLET_BOUND);
         let entry = cron::Entry {
             config,

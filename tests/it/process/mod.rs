@@ -9,5 +9,6 @@ mod jetstream;
 mod kill;
 mod lifecycle;
 mod quickstart;
+mod redis;
 mod refused;
 mod sources;
