@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::buses::{embedded, jetstream};
+use crate::buses::{embedded, jetstream, redis};
 use crate::fault::Fault;
 use crate::flow::{Bus, Outlet, Sink, Source, Store, Topic};
 use crate::sinks;
@@ -88,10 +88,11 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
 }
 
 /// What keeps and carries events.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BusConfig {
     Embedded(embedded::config::Config),
     Jetstream(Box<jetstream::config::Config>),
+    Redis(Box<redis::config::Config>),
 }
 
 /// A bus, and the store that its back end is as well.
@@ -113,6 +114,10 @@ pub async fn open(config: BusConfig, folder: &Path, clock: &Clock) -> Result<Ope
         }
         BusConfig::Jetstream(config) => {
             let bus = Arc::new(jetstream::Jetstream::open(*config, clock.clone()).await?);
+            Ok(Opened { bus: bus.clone(), store: bus })
+        }
+        BusConfig::Redis(config) => {
+            let bus = Arc::new(redis::Redis::open(*config).await?);
             Ok(Opened { bus: bus.clone(), store: bus })
         }
     }

@@ -1,8 +1,34 @@
 //! The settings of a Redis streams bus.
 
+use std::time::Duration;
+
+use serde::Deserialize;
+
 use crate::api::client::{self, Endpoint, Tls};
-use crate::api::event_bus::{RedisBus, SentinelSpec};
+use crate::api::event_bus::{BusSpec, RedisBus, RetentionSpec, SentinelSpec};
+use crate::api::metadata::{self, Key, Metadata, Shape, Values};
 use crate::api::{FieldPath, Problems, Secret, Secrets, secret};
+
+/// The keys of a Component's metadata.
+pub const KEYS: [Key; 14] = [
+    ("address", Shape::Text),
+    ("username", Shape::Secret),
+    ("password", Shape::Secret),
+    ("db", Shape::Number),
+    ("cluster", Shape::Flag),
+    ("sentinel.master", Shape::Text),
+    ("sentinel.addresses", Shape::List),
+    ("tls.ca", Shape::Secret),
+    ("tls.cert", Shape::Secret),
+    ("tls.key", Shape::Secret),
+    ("tls.insecureSkipVerify", Shape::Flag),
+    ("retention.age", Shape::Text),
+    ("retention.size", Shape::Text),
+    ("dedupWindow", Shape::Text),
+];
+
+/// How long an event may be without a sign of its reader before others get it.
+const ACK_WAIT: Duration = Duration::from_secs(30);
 
 /// Redis servers as a bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +41,28 @@ pub struct Config {
     /// The number of the database.
     pub db: i64,
     pub tls: Option<Tls>,
+    /// What the names of all keys begin with, so that buses can share a server.
+    pub prefix: String,
+    /// How long an event may be without a sign of its reader before others get it.
+    pub ack_wait: Duration,
+    pub keep: Keep,
+}
+
+/// What a stream keeps. `retention` and `dedupWindow` are one thing for all back ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Events older than this are deleted, read or not.
+    pub age: Duration,
+    /// The oldest events of a topic are deleted, read or not, while it takes more memory than this.
+    pub bytes: Option<u64>,
+    /// How long a second event of the same source and id is recognised; not at all when zero.
+    pub dedup_window: Duration,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { age: Duration::from_secs(168 * 3600), bytes: None, dedup_window: Duration::from_secs(300) }
+    }
 }
 
 /// How the servers belong together.
@@ -38,6 +86,10 @@ impl Config {
         if raw.username.is_some() && raw.password.is_none() {
             problems.push(&path.field("username"), "needs \"password\"");
         }
+        if raw.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify == Some(true)) {
+            let path = path.field("tls").field("insecureSkipVerify");
+            problems.push(&path, "cannot be had for Redis: name the server's authority in \"ca\"");
+        }
         let mut read = |name: &str, source: &Option<_>| {
             source.as_ref().map(|source| secret::read(source, &path.field(name), secrets, problems))
         };
@@ -48,7 +100,40 @@ impl Config {
             servers,
             topology,
             db,
+            prefix: "penstock".to_owned(),
+            ack_wait: ACK_WAIT,
+            keep: Keep::default(),
         }
+    }
+
+    /// Reads the metadata of a Component: the settings, and the part of the spec that is one thing for
+    /// all back ends. `None` when something is wrong.
+    pub fn from_metadata(metadata: &Metadata, problems: &mut Problems) -> Option<(Self, BusSpec)> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Raw {
+            #[serde(flatten)]
+            redis: RedisBus,
+            retention: Option<RetentionSpec>,
+            dedup_window: Option<String>,
+        }
+        let before = problems.len();
+        let Raw { redis, retention, dedup_window } = metadata::read(metadata, &KEYS, problems)?;
+        let config = Self::parse(&redis, &metadata::path(), &Values(metadata), problems);
+        let spec = BusSpec { retention, dedup_window, ..BusSpec::default() };
+        (problems.len() == before).then_some((config, spec))
+    }
+
+    /// Names the keys after the bus `name`, of a cluster's bus when `namespace` is empty. Two buses
+    /// never share any: the names of Kubernetes have no colon.
+    #[must_use]
+    pub fn of_bus(self, namespace: &str, name: &str) -> Self {
+        Self { prefix: format!("penstock:{namespace}:{name}"), ..self }
+    }
+
+    #[must_use]
+    pub fn keeping(self, keep: Keep) -> Self {
+        Self { keep, ..self }
     }
 }
 

@@ -1,6 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use super::config::{Config, Topology};
+use crate::api::metadata::Metadata;
 use crate::api::secret::Unresolved;
 use crate::api::{FieldPath, Problems};
 
@@ -43,4 +44,28 @@ fn databases_and_logins_are_checked() {
         &json!({"address": "a:1", "password": {}}),
         &["r.password: exactly one of secretKeyRef, env and file is needed"],
     );
+}
+
+#[test]
+fn a_component_says_the_same_with_dots() {
+    let metadata = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<Metadata>()
+    };
+    let mut problems = Problems::new();
+    let pairs = [("address", "a:1"), ("password", "hunter2"), ("tls.ca", "pem"), ("dedupWindow", "1m")];
+    let (config, spec) = Config::from_metadata(&metadata(&pairs), &mut problems).unwrap();
+    assert_eq!((config.password.unwrap().expose(), config.servers.len()), ("hunter2", 1));
+    assert!(config.tls.unwrap().ca.is_some());
+    assert_eq!(spec.dedup_window.as_deref(), Some("1m"));
+    for (pairs, said) in [
+        (vec![("adress", "a:1")], "spec.metadata.adress: unknown field \"adress\" (did you mean \"address\"?"),
+        (
+            vec![("address", "a:1"), ("tls.insecureSkipVerify", "true")],
+            "spec.metadata.tls.insecureSkipVerify: cannot be had for Redis: name the server's authority in \"ca\"",
+        ),
+    ] {
+        let mut problems = Problems::new();
+        assert!(Config::from_metadata(&metadata(&pairs), &mut problems).is_none());
+        assert!(problems.to_string().contains(said), "{problems}");
+    }
 }

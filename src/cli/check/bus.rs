@@ -14,7 +14,7 @@ use crate::router::route::{BusDefaults, DEFAULT_BUS};
 const BACK_ENDS: [&str; 7] = ["nats", "natsStreaming", "jetstream", "kafka", "redis", "embedded", "component"];
 
 /// Those that run.
-const SUPPORTED: [&str; 4] = ["nats", "natsStreaming", "jetstream", "embedded"];
+const SUPPORTED: [&str; 5] = ["nats", "natsStreaming", "jetstream", "redis", "embedded"];
 
 /// All buses of a set of documents.
 pub(super) struct Buses {

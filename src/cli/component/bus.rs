@@ -1,4 +1,4 @@
-//! Embedded buses, made of Components.
+//! Buses, made of Components.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use crate::api::Problems;
-use crate::api::metadata::Metadata;
-use crate::buses::embedded::config::Config;
+use crate::api::metadata::{self, Metadata};
+use crate::buses::{embedded, redis};
 use crate::catalog::{self, BusConfig, Opened};
 use crate::component::{Factory, Made};
 use crate::fault::{Fault, FaultKind};
@@ -19,7 +19,7 @@ use crate::task::Clock;
 /// stand beside a pub/sub; the Component's own name when absent.
 const BUS: &str = "bus";
 
-/// Embedded buses by name, each in a folder of its own.
+/// Buses by name; an embedded one has a folder of its own.
 pub struct EmbeddedBus {
     folder: PathBuf,
     clock: Clock,
@@ -27,7 +27,7 @@ pub struct EmbeddedBus {
 }
 
 struct Open {
-    config: Config,
+    config: BusConfig,
     opened: Opened,
     /// The Components that it was opened for.
     users: BTreeSet<String>,
@@ -42,10 +42,9 @@ impl EmbeddedBus {
     ///
     /// # Errors
     /// `Rejected` when other Components have it open with other settings; otherwise when it cannot
-    /// be opened.
-    pub async fn open(&self, name: &str, user: &str, config: Config) -> Result<Opened, Fault> {
+    /// be opened. The name must be [legal](bus_name), or one that no Component can give.
+    pub async fn open(&self, name: &str, user: &str, config: BusConfig) -> Result<Opened, Fault> {
         let refused = |message: String| Fault::new(FaultKind::Rejected, "open a bus", message);
-        Group::new(name).map_err(|_| refused(format!("{name:?} cannot be the name of a bus")))?;
         let changed = match self.open_map().get_mut(name) {
             Some(open) if open.config == config => {
                 open.users.insert(user.to_owned());
@@ -62,7 +61,7 @@ impl EmbeddedBus {
             opened.bus.close().await?;
             self.open_map().remove(name);
         }
-        let opened = catalog::open(BusConfig::Embedded(config.clone()), &self.folder.join(name), &self.clock).await?;
+        let opened = catalog::open(config.clone(), &self.folder.join(name), &self.clock).await?;
         let open = Open { config, opened: opened.clone(), users: BTreeSet::from([user.to_owned()]) };
         self.open_map().insert(name.to_owned(), open);
         Ok(opened)
@@ -92,17 +91,55 @@ impl EmbeddedBus {
     }
 }
 
+/// Takes the name of the bus out of a Component's metadata.
+fn bus_name(instance: &str, metadata: &mut Metadata) -> Result<String, Fault> {
+    let name = metadata.remove(BUS).unwrap_or_else(|| instance.to_owned());
+    Group::new(&name)
+        .map_err(|_| Fault::new(FaultKind::Rejected, "open a bus", format!("{name:?} cannot be the name of a bus")))?;
+    Ok(name)
+}
+
 #[async_trait]
 impl Factory for EmbeddedBus {
     async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
         let mut metadata = metadata.clone();
-        let name = metadata.remove(BUS).unwrap_or_else(|| instance.to_owned());
+        let name = bus_name(instance, &mut metadata)?;
         let mut problems = Problems::new();
-        let config = Config::from_metadata(&metadata, &mut problems);
+        let config = embedded::config::Config::from_metadata(&metadata, &mut problems);
         if !problems.is_empty() {
             return Err(Fault::new(FaultKind::Rejected, "read the Component", problems.to_string()));
         }
-        let Opened { bus, store } = self.open(&name, instance, config).await?;
+        let Opened { bus, store } = self.open(&name, instance, BusConfig::Embedded(config)).await?;
+        Ok(Made::Bus { bus, store })
+    }
+}
+
+/// Buses on Redis. Components that name the same bus share it, as embedded ones do; it begins the names
+/// of its keys.
+pub struct RedisBus(pub Arc<EmbeddedBus>);
+
+#[async_trait]
+impl Factory for RedisBus {
+    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
+        let refused = |message: String| Fault::new(FaultKind::Rejected, "read the Component", message);
+        let mut metadata = metadata.clone();
+        let name = bus_name(instance, &mut metadata)?;
+        let mut problems = Problems::new();
+        let read = redis::config::Config::from_metadata(&metadata, &mut problems);
+        let Some((config, spec)) = read else { return Err(refused(problems.to_string())) };
+        let sized = spec.retention.as_ref().is_some_and(|retention| retention.size.is_some());
+        let kept = embedded::config::Config::parse(&spec, &metadata::path(), &mut problems);
+        if !problems.is_empty() {
+            return Err(refused(problems.to_string()));
+        }
+        let keep = redis::config::Keep {
+            age: kept.retention_age,
+            bytes: sized.then_some(kept.retention_bytes),
+            dedup_window: kept.dedup_window,
+        };
+        let config = Box::new(config.of_bus("", &name).keeping(keep));
+        // No embedded bus is called so: their names have no colon.
+        let Opened { bus, store } = self.0.open(&format!("redis:{name}"), instance, BusConfig::Redis(config)).await?;
         Ok(Made::Bus { bus, store })
     }
 }

@@ -12,15 +12,15 @@ use clap::builder::PossibleValuesParser;
 
 use super::admin::{Admin, Watched};
 use super::{limits, signals};
-use crate::component::{Kind, Server};
+use crate::component::{Factory, Kind, Server};
 use crate::fault::Fault;
 use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
-use bus::EmbeddedBus;
+use bus::{EmbeddedBus, RedisBus};
 use source::{CronSource, HttpSource, MqttSource};
 
 /// The kinds that are compiled in.
-const KINDS: [&str; 4] = ["eventbus.embedded", "eventsource.http", "eventsource.cron", "eventsource.mqtt"];
+const KINDS: [&str; 5] = ["eventbus.embedded", "eventbus.redis", "eventsource.http", "eventsource.cron", "eventsource.mqtt"];
 
 /// Where daprd looks for sockets when it is told nothing.
 const SOCKETS_DIR: &str = "/tmp/dapr-components-sockets";
@@ -33,7 +33,7 @@ const INJECTED: &str = "DAPR_COMPONENT_SOCKETS_FOLDER";
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "Start it before daprd, which looks for sockets once. A Component of type pubsub.eventbus.embedded,
-state.eventbus.embedded or pubsub.eventsource.http (or cron, mqtt) then works from any Dapr app; the
+state.eventbus.embedded (or .redis) or pubsub.eventsource.http (or cron, mqtt) then works from any Dapr app; the
 folder components/ has one of each. Restart daprd when this process was restarted."
 )]
 pub struct Options {
@@ -138,15 +138,14 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
 
 fn kinds(options: &Offer, buses: &Arc<EmbeddedBus>, clock: &Clock) -> Vec<Kind> {
     let wanted = |name: &str| options.kind.is_empty() || options.kind.iter().any(|kind| kind == name);
+    let bus = |name, factory: Arc<dyn Factory>| Kind { name, keeps_state: true, factory };
+    let source = |name, factory: Arc<dyn Factory>| Kind { name, keeps_state: false, factory };
     let kinds = [
-        Kind { name: KINDS[0], keeps_state: true, factory: buses.clone() },
-        Kind { name: KINDS[1], keeps_state: false, factory: Arc::new(HttpSource::new(options.bind, clock.clone())) },
-        Kind {
-            name: KINDS[2],
-            keeps_state: false,
-            factory: Arc::new(CronSource { buses: buses.clone(), clock: clock.clone() }),
-        },
-        Kind { name: KINDS[3], keeps_state: false, factory: Arc::new(MqttSource { clock: clock.clone() }) },
+        bus("eventbus.embedded", buses.clone()),
+        bus("eventbus.redis", Arc::new(RedisBus(buses.clone()))),
+        source("eventsource.http", Arc::new(HttpSource::new(options.bind, clock.clone()))),
+        source("eventsource.cron", Arc::new(CronSource { buses: buses.clone(), clock: clock.clone() })),
+        source("eventsource.mqtt", Arc::new(MqttSource { clock: clock.clone() })),
     ];
     kinds.into_iter().filter(|kind| wanted(kind.name)).collect()
 }

@@ -9,6 +9,7 @@ use super::bus::EmbeddedBus;
 use crate::api::Problems;
 use crate::api::metadata::{self, Metadata};
 use crate::buses::embedded;
+use crate::catalog::BusConfig;
 use crate::component::{Factory, Made};
 use crate::event::Draft;
 use crate::fault::{Fault, FaultKind};
@@ -63,7 +64,8 @@ impl Factory for CronSource {
         let (metadata, source) = origin(instance, metadata, &mut problems);
         let config = cron::Config::from_metadata(&metadata, &mut problems);
         let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
-        let opened = self.buses.open(SCHEDULES, SCHEDULES, embedded::config::Config::default()).await?;
+        let opened =
+            self.buses.open(SCHEDULES, SCHEDULES, BusConfig::Embedded(embedded::config::Config::default())).await?;
         let (outlet, events) = outlet(OUTLET_BOUND);
         let entry =
             cron::Entry { config, outlet, identity: instance.to_owned(), source, ty: cron::DEFAULT_TYPE.to_owned() };

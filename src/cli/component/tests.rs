@@ -9,9 +9,8 @@ use serde_json::Value as Json;
 use super::*;
 use crate::api::Problems;
 use crate::api::metadata::Metadata;
-use crate::buses::embedded;
+use crate::buses::{embedded, redis};
 use crate::cli::documents;
-use crate::component::Factory;
 use crate::fault::FaultKind;
 use crate::sources::{cron, http, mqtt};
 
@@ -56,6 +55,10 @@ fn every_kind_has_a_component_that_its_parser_takes() {
             "eventbus.embedded" => {
                 metadata.remove("bus").unwrap();
                 embedded::config::Config::from_metadata(&metadata, &mut problems);
+            }
+            "eventbus.redis" => {
+                metadata.remove("bus").unwrap();
+                redis::config::Config::from_metadata(&metadata, &mut problems).unwrap();
             }
             "eventsource.http" => {
                 http::Config::from_metadata("x", &metadata, &mut problems).unwrap();

@@ -8,7 +8,7 @@ use crate::api::event_source::{EventCommon, EventSourceSpec};
 use crate::api::problem::alternatives;
 use crate::api::trigger::TriggerSpec;
 use crate::api::{FieldPath, Problems, Secrets};
-use crate::buses::{embedded, jetstream};
+use crate::buses::{embedded, jetstream, redis};
 use crate::catalog::{BusConfig, SourceConfig};
 use crate::cli::documents::{Document, Documents, Origin};
 use crate::cli::report::Report;
@@ -120,6 +120,15 @@ impl Planner<'_> {
     fn bus_config(&mut self, namespace: &str, name: &str, spec: &BusSpec, path: &FieldPath) -> BusConfig {
         use jetstream::config::{Config, Keep};
         let embedded = embedded::config::Config::parse(spec, path, &mut self.judged);
+        // A server refuses to set aside what it does not have, so there is no default size.
+        let sized = spec.retention.as_ref().is_some_and(|retention| retention.size.is_some());
+        let bytes = sized.then_some(embedded.retention_bytes);
+        let (age, dedup_window) = (embedded.retention_age, embedded.dedup_window);
+        if let Some(raw) = &spec.redis {
+            let config = redis::config::Config::parse(raw, &path.field("redis"), self.secrets, &mut self.judged);
+            let keep = redis::config::Keep { age, bytes, dedup_window };
+            return BusConfig::Redis(Box::new(config.of_bus(namespace, name).keeping(keep)));
+        }
         let jetstream = if let Some(raw) = &spec.jetstream {
             Config::parse(raw, &path.field("jetstream"), self.secrets, &mut self.judged)
         } else if let Some(raw) = &spec.nats_streaming {
@@ -129,10 +138,7 @@ impl Planner<'_> {
         } else {
             return BusConfig::Embedded(embedded);
         };
-        // A server refuses to set aside what it does not have, so there is no default size.
-        let sized = spec.retention.as_ref().is_some_and(|retention| retention.size.is_some());
-        let bytes = sized.then_some(embedded.retention_bytes);
-        let keep = Keep { age: embedded.retention_age, bytes, dedup_window: embedded.dedup_window };
+        let keep = Keep { age, bytes, dedup_window };
         BusConfig::Jetstream(Box::new(jetstream.of_bus(namespace, name).keeping(keep)))
     }
 

@@ -12,6 +12,7 @@ mod groups;
 mod jetstream;
 mod publish;
 mod redelivery;
+mod redis;
 mod store;
 
 use std::sync::Arc;

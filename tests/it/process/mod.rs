@@ -9,5 +9,6 @@ mod jetstream;
 mod kill;
 mod lifecycle;
 pub mod quickstart;
+mod redis;
 mod refused;
 mod sources;

@@ -13,6 +13,7 @@ mod nats;
 mod process;
 mod raw;
 mod receiver;
+mod redis;
 
 pub use binary::{Penstock, Run, free_port, output, output_to, refused};
 pub use client::{Answer, Client};
@@ -24,6 +25,7 @@ pub use nats::NatsServer;
 pub use process::Process;
 pub use raw::{break_off, exchange};
 pub use receiver::{Receiver, Reply, Seen};
+pub use redis::RedisServer;
 
 use std::future::Future;
 use std::time::Duration;

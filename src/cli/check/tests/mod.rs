@@ -162,10 +162,7 @@ fn buses_have_exactly_one_back_end() {
     check(
         "EventBus",
         "embedded: {}\nredis: {address: \"r:1\"}",
-        &[
-            "5:3: spec.embedded: excludes \"redis\": exactly one back end is needed",
-            "6:3: warning: spec.redis: the redis bus is not supported by this version yet",
-        ],
+        &["5:3: spec.embedded: excludes \"redis\": exactly one back end is needed"],
     );
     check("EventBus", "nats: {}", &["5:3: spec.nats.native: required (an object) and missing"]);
     check("EventBus", "jetstream: {url: \"nats://n\"}", &[]);
