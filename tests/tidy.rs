@@ -23,7 +23,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("sources/*/config", &["api", "fault"]),
     ("buses/*/config", &["api", "fault"]),
     ("sinks/*/config", &["api", "fault"]),
-    ("router/filter", &["event", "api"]),
+    ("router/lua", &["task"]),
+    ("router/filter", &["event", "api", "router/lua"]),
     ("router/condition", &["event", "api"]),
     ("router/matching", &["event", "router/filter"]),
     ("router/route", &["api", "router/filter", "router/condition"]),
@@ -54,6 +55,8 @@ const WALLS: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("fjall", &["buses/embedded"]),
     ("async_nats", &["buses/jetstream", "sources/nats"]),
+    ("mlua", &["router/lua"]),
+    ("cel", &["router/filter"]),
     ("cloudevents", &["event", "cli"]),
 ];
 

@@ -8,6 +8,7 @@ mod faults;
 mod jetstream;
 mod kill;
 mod lifecycle;
+mod programs;
 mod quickstart;
 mod refused;
 mod sources;
