@@ -23,6 +23,7 @@ mod script;
 mod slip;
 mod subject;
 mod time;
+mod transform;
 
 pub use self::cel::Cel;
 pub(crate) use attribute::value as attribute_value;
@@ -32,6 +33,7 @@ pub use data::{Comparator, DataTest, Wanted};
 pub use exprs::ExprTest;
 pub use script::ScriptTest;
 pub use subject::{Paths, Payload, Subject};
+pub use transform::Transform;
 
 use crate::api::filter::Filters;
 use crate::api::{FieldPath, Problems};

@@ -52,7 +52,7 @@ impl ScriptTest {
     }
 }
 
-fn cause(halt: &Halt) -> Cause {
+pub(super) fn cause(halt: &Halt) -> Cause {
     match halt {
         Halt::Failed(_) => Cause::Script,
         Halt::TooCostly => Cause::TooCostly,

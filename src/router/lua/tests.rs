@@ -192,6 +192,8 @@ fn a_result_is_an_object_of_bounded_size() {
         let expected: serde_json::Value = serde_json::from_str(expected).unwrap();
         assert_eq!(result, expected, "{text}");
     }
+    let sorted = transform("return event", r#"{"b": 1, "d": {"z": 1, "y": 2}, "a": 2, "c": 3}"#);
+    assert_eq!(sorted.as_deref(), Ok(r#"{"a":2,"b":1,"c":3,"d":{"y":2,"z":1}}"#));
     let holes = transform("return event", r#"{"l": [1, null, 3]}"#);
     assert_eq!(holes.as_deref(), Ok(r#"{"l":[1,null,3]}"#));
     for (text, expected) in [

@@ -73,7 +73,7 @@ fn gmatch(lua: &Lua, (text, pattern): (LuaString, LuaString)) -> mlua::Result<Fu
         let mut matcher = Matcher::new(&bytes, &wanted, left(lua));
         let found = scan(&mut matcher, next.get(), bytes.len());
         charge(lua, matcher.steps)?;
-        let Some((begin, end)) = found.map_err(failed)? else {
+        let Some((begin, end)) = found.map_err(|failure| failed(&failure))? else {
             next.set(bytes.len() + 1);
             return Ok(MultiValue::from_vec(vec![Value::Nil]));
         };
@@ -97,19 +97,14 @@ fn gsub(
         let mut matcher = Matcher::new(&bytes, wanted, left(lua));
         let found = matcher.at(at);
         charge(lua, matcher.steps)?;
-        match found.map_err(failed)? {
-            Some(end) => {
-                count += 1;
-                let matched = (at, end);
-                replace(lua, &bytes, matched, &matcher.captures, &by, &mut out)?;
-                if end > at {
-                    at = end;
-                } else {
-                    out.extend(bytes.get(at));
-                    at += 1;
-                }
-            }
-            None => {
+        let end = found.map_err(|failure| failed(&failure))?;
+        if let Some(end) = end {
+            count += 1;
+            replace(lua, &bytes, (at, end), &matcher.captures, &by, &mut out)?;
+        }
+        match end {
+            Some(end) if end > at => at = end,
+            _ => {
                 out.extend(bytes.get(at));
                 at += 1;
             }
@@ -212,7 +207,7 @@ fn search(lua: &Lua, text: &[u8], pattern: &[u8], from: usize) -> mlua::Result<O
     let mut matcher = Matcher::new(text, pattern, left(lua));
     let found = scan(&mut matcher, from, last);
     charge(lua, matcher.steps)?;
-    Ok(found.map_err(failed)?.map(|(begin, end)| (begin, end, matcher.captures)))
+    Ok(found.map_err(|failure| failed(&failure))?.map(|(begin, end)| (begin, end, matcher.captures)))
 }
 
 /// The first match that begins from `from` to `last`.
@@ -225,9 +220,9 @@ fn scan(matcher: &mut Matcher<'_>, from: usize, last: usize) -> Result<Option<(u
     Ok(None)
 }
 
-fn failed(failure: Failure) -> Error {
+fn failed(failure: &Failure) -> Error {
     match failure {
-        Failure::Malformed(message) => Error::runtime(message),
+        Failure::Malformed(message) => Error::runtime(*message),
         Failure::TooCostly => Error::runtime("pattern too complex"),
     }
 }

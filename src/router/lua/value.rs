@@ -135,6 +135,8 @@ fn read_table(table: &Table, depth: usize, room: &mut usize) -> Result<Json, Hal
         };
         object.insert(key, read(&member, depth, room)?);
     }
+    // The order of a table is nobody's; the same data must give the same text.
+    object.sort_keys();
     Ok(Json::Object(object))
 }
 
