@@ -24,7 +24,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("sources/*/config", &["api", "fault"]),
     ("buses/*/config", &["api", "fault"]),
     ("sinks/*/config", &["api", "fault"]),
-    ("router/filter", &["event", "api"]),
+    ("router/lua", &["task"]),
+    ("router/filter", &["event", "api", "router/lua"]),
     ("router/condition", &["event", "api"]),
     ("router/matching", &["event", "router/filter"]),
     ("router/route", &["api", "router/filter", "router/condition"]),
@@ -57,6 +58,8 @@ const WALLS: &[(&str, &[&str])] = &[
     ("async_nats", &["buses/jetstream", "sources/nats"]),
     ("rumqttc", &["sources/mqtt"]),
     ("lapin", &["sources/rabbitmq"]),
+    ("mlua", &["router/lua"]),
+    ("cel", &["router/filter"]),
     ("cloudevents", &["event", "cli"]),
 ];
 

@@ -11,8 +11,8 @@ use super::{Outcome, check, terminal};
 use crate::api::Problems;
 use crate::api::secret::Unresolved;
 use crate::api::trigger::TriggerSpec;
-use crate::event::Event;
 use crate::event::codec::json;
+use crate::event::{Data, Event};
 use crate::router::filter::{Values, Verdict};
 use crate::router::route::{BusDefaults, DEFAULT_BUS, Input, Subscriber, Trigger};
 
@@ -141,12 +141,25 @@ fn explain_input(input: &Input, listens: bool, event: &Event, out: &mut dyn Writ
         writeln!(out, "  input {}: listens elsewhere (topic {})", input.name, input.topic)?;
         return Ok(false);
     }
+    let changed = match input.transform.as_ref().map(|transform| transform.apply(event)) {
+        None => None,
+        Some(Ok(changed)) => Some(changed),
+        Some(Err(cause)) => {
+            let cause = cause.as_str();
+            writeln!(out, "  input {}: filters it out: its data could not be changed ({cause})", input.name)?;
+            return Ok(false);
+        }
+    };
+    let event = changed.as_ref().unwrap_or(event);
     let verdict = match input.filter.evaluate(event) {
         Verdict::Yes => "accepts it",
         Verdict::No => "filters it out",
         Verdict::Error(_) => "cannot tell, which counts as no",
     };
     writeln!(out, "  input {}: {verdict}", input.name)?;
+    if let Some(Data::Text(text)) = changed.as_ref().and_then(Event::data) {
+        writeln!(out, "    the data was changed to {text}")?;
+    }
     for line in input.filter.explain(event, Values::Shown).lines() {
         writeln!(out, "    {line}")?;
     }

@@ -97,6 +97,9 @@ impl Observer for Narrator {
             Decision::Filtered { trigger, input, filter, .. } => {
                 tracing::info!(id, ty, trigger, input, why = filter.explain(event, self.values), "filtered out");
             }
+            Decision::Untransformed { trigger, input, cause } => {
+                tracing::info!(id, ty, trigger, input, why = cause, "filtered out: its data could not be changed");
+            }
             Decision::Unmatched { topic } => tracing::info!(id, ty, %topic, "no trigger wants it"),
             Decision::Delivered { subscriber, address, code, attempt, took } => {
                 let ms = took.as_millis();

@@ -19,6 +19,9 @@ pub enum Decision<'a> {
     /// An input did not accept it. `trigger` is `namespace/name`; `undecided` when the filter
     /// could not tell, which counts as no. [`Filter::explain`] tells why.
     Filtered { trigger: &'a str, input: &'a str, filter: &'a Filter, undecided: bool },
+    /// The transform of an input failed, which counts as not accepted; `cause` is from the closed
+    /// list of the metrics.
+    Untransformed { trigger: &'a str, input: &'a str, cause: &'static str },
     /// No input accepted it: it is done with.
     Unmatched { topic: &'a Topic },
     /// A sink took it; `subscriber` is `namespace/trigger/subscriber`, `attempt` counts from 1.

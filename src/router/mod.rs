@@ -2,6 +2,7 @@
 //!
 //! - [`route`] is the only parser of Triggers, with [`filter`] and [`condition`] for what is
 //!   written in them.
+//! - [`lua`] runs the scripts that filters and transforms are written in.
 //! - [`matching`] finds, among the inputs of a topic, those that take an event.
 //! - [`pipeline`] reads the topics and settles the receipts; [`delivery`] takes one event to one
 //!   destination, or puts it aside.
@@ -14,6 +15,7 @@ pub mod condition;
 pub mod decision;
 pub mod delivery;
 pub mod filter;
+pub mod lua;
 pub mod matching;
 pub mod pipeline;
 pub mod route;

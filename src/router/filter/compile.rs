@@ -6,7 +6,7 @@ use super::attribute::{self, AttributeTest, Want};
 use super::data::{Comparator, DataTest, Wanted};
 use super::path::Path;
 use super::pattern::Pattern;
-use super::{Cesql, ExprTest, Expression, json, time};
+use super::{Cel, Cesql, ExprTest, Expression, ScriptTest, json, time};
 use crate::api::filter::{ContextFilter, DataFilter, Dialect, Filters, Kinds};
 use crate::api::{FieldPath, Problems};
 
@@ -65,8 +65,6 @@ fn kinds(raw: &Kinds, path: &FieldPath, problems: &mut Problems) -> Vec<Expressi
     if !raw.exprs.is_empty() {
         parts.push(join(exprs.into_iter().map(|test| Expression::Expr(Box::new(test))).collect(), any));
     }
-    let later = [("script", raw.script.is_some()), ("cel", raw.cel.is_some())];
-    parts.extend(later.into_iter().filter(|(_, there)| *there).map(|(name, _)| unsupported(path, name, problems)));
     let any = is_or(raw.data_logical_operator.as_deref(), &path.field("dataLogicalOperator"), problems);
     let list = path.field("data");
     let tests: Vec<_> = raw
@@ -87,6 +85,13 @@ fn kinds(raw: &Kinds, path: &FieldPath, problems: &mut Problems) -> Vec<Expressi
     }
     if let Some(raw) = &raw.attributes {
         parts.push(legacy(raw, &path.field("attributes"), problems));
+    }
+    if let Some(text) = &raw.cel {
+        parts.extend(Cel::compile(text, &path.field("cel"), problems).map(Box::new).map(Expression::Cel));
+    }
+    // The dearest kind comes last: under `and` and `or` it runs only when nothing else has decided.
+    if let Some(text) = &raw.script {
+        parts.extend(ScriptTest::compile(text, &path.field("script"), problems).map(Expression::Script));
     }
     parts
 }

@@ -11,6 +11,7 @@
 //! canonical text whatever its type. An event without data passes data filters, as in Argo.
 
 mod attribute;
+mod cel;
 mod cesql;
 mod compile;
 mod data;
@@ -18,16 +19,21 @@ mod exprs;
 pub mod json;
 pub mod path;
 pub mod pattern;
+mod script;
 mod slip;
 mod subject;
 mod time;
+mod transform;
 
+pub use self::cel::Cel;
 pub(crate) use attribute::value as attribute_value;
 pub use attribute::{AttributeTest, Want};
 pub use cesql::Cesql;
 pub use data::{Comparator, DataTest, Wanted};
 pub use exprs::ExprTest;
+pub use script::ScriptTest;
 pub use subject::{Paths, Payload, Subject};
+pub use transform::Transform;
 
 use crate::api::filter::Filters;
 use crate::api::{FieldPath, Problems};
@@ -57,7 +63,7 @@ pub enum Cause {
     NotNumber,
     /// The value is no truth.
     NotBool,
-    /// The path costs more than it may.
+    /// The path, script or expression costs more than it may.
     TooCostly,
     /// The event has no time, or one that cannot be read.
     MissingTime,
@@ -71,6 +77,8 @@ pub enum Cause {
     Math,
     /// A function cannot work with its arguments.
     Function,
+    /// A script failed.
+    Script,
 }
 
 impl Cause {
@@ -90,6 +98,7 @@ impl Cause {
             Self::WrongType => "wrong_type",
             Self::Math => "math",
             Self::Function => "function",
+            Self::Script => "script",
         }
     }
 }
@@ -119,6 +128,8 @@ pub enum Expression {
     Time(Box<time::Span>),
     Cesql(Box<Cesql>),
     Expr(Box<ExprTest>),
+    Script(ScriptTest),
+    Cel(Box<Cel>),
 }
 
 impl Filter {
@@ -178,6 +189,8 @@ impl Expression {
             Self::Time(span) => span.judge(subject),
             Self::Cesql(cesql) => cesql.judge(subject),
             Self::Expr(test) => test.judge(subject),
+            Self::Script(test) => test.judge(subject),
+            Self::Cel(cel) => cel.judge(subject),
         }
     }
 
@@ -187,7 +200,7 @@ impl Expression {
             Self::Not(part) => part.share_paths(paths),
             Self::Data(test) => test.slot = Some(paths.slot(&test.path)),
             Self::Expr(test) => test.share_paths(paths),
-            Self::Attribute(_) | Self::Time(_) | Self::Cesql(_) => {}
+            Self::Attribute(_) | Self::Time(_) | Self::Cesql(_) | Self::Script(_) | Self::Cel(_) => {}
         }
     }
 
@@ -207,6 +220,8 @@ impl Expression {
             Self::Time(span) => (span.explain(subject), &[]),
             Self::Cesql(cesql) => (cesql.explain(subject), &[]),
             Self::Expr(test) => (test.explain(subject, values), &[]),
+            Self::Script(test) => (test.explain(subject, values), &[]),
+            Self::Cel(cel) => (cel.explain(subject, values), &[]),
         };
         lines.push(format!("{}{verdict}: {text}", "  ".repeat(depth)));
         for part in parts {

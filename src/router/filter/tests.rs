@@ -161,11 +161,6 @@ fn what_is_not_supported_yet_is_no_mistake_and_is_called_as_it_was_written() {
             expected.iter().map(|path| path.replace('@', "is not supported by this version yet")).collect();
         assert_eq!(found, expected);
     };
-    check(
-        json!({"script": "return true", "cel": "true"}),
-        Some("or"),
-        &["filters.script: script @", "filters.cel: cel @"],
-    );
     let data = json!({"path": "a", "type": "bool", "value": ["true"], "template": "{{.Input}}"});
     check(json!({"data": [data]}), None, &["filters.data[0].template: template @"]);
 }
@@ -296,6 +291,40 @@ fn tree() -> impl Strategy<Value = Expression> {
     })
 }
 
+#[test]
+fn a_script_judges_the_data_and_tells_why_it_cannot() {
+    let script = |text: &str| json!({"script": text});
+    let shop = |payload| order().data(Data::Text(payload));
+    let error = Verdict::Error;
+    for (text, payload, expected) in [
+        ("return event.total > 40", r#"{"total": 42}"#, Verdict::Yes),
+        ("return event.total > 40", r#"{"total": 4}"#, Verdict::No),
+        ("return event.total", r#"{"total": 4}"#, error(Cause::NotBool)),
+        ("return event.total > 40", "{}", error(Cause::Script)),
+        ("while true do end", "{}", error(Cause::TooCostly)),
+        ("return true", "[]", error(Cause::WrongType)),
+        ("return true", "{", error(Cause::NotJson)),
+    ] {
+        assert_eq!(judge(script(text), None, &shop(payload)), expected, "{text} {payload}");
+    }
+    assert_eq!(judge(script("return false"), None, &order()), Verdict::Yes);
+    assert_eq!(
+        compile(script("if event.a then\n  retrun true\nend"), None).unwrap_err(),
+        "spec.eventSources[0].filters.script: '=' expected near 'true' in line 2"
+    );
+    let filter = compile(script("return event.total > 40"), None).unwrap();
+    let explained = |payload, values| filter.explain(&shop(payload).build().unwrap(), values);
+    assert_eq!(
+        explained(r#"{"total": "much"}"#, Values::Shown),
+        "error script: script return event.total > 40, where event is {\"total\": \"much\"}; \
+         it failed: script:1: attempt to compare number with string"
+    );
+    assert_eq!(
+        explained(r#"{"total": "much"}"#, Values::Redacted),
+        "error script: script return event.total > 40, where event is an object of 17 bytes; it failed"
+    );
+}
+
 /// Kleene's tables as minimum and maximum over no < error < yes.
 fn naive(expression: &Expression) -> u8 {
     match expression {
@@ -309,7 +338,12 @@ fn naive(expression: &Expression) -> u8 {
                 0
             }
         }
-        Expression::Time(_) | Expression::Data(_) | Expression::Cesql(_) | Expression::Expr(_) => 1,
+        Expression::Time(_)
+        | Expression::Data(_)
+        | Expression::Cesql(_)
+        | Expression::Expr(_)
+        | Expression::Script(_)
+        | Expression::Cel(_) => 1,
     }
 }
 

@@ -64,7 +64,9 @@ pub(super) fn keys(expression: &Expression) -> Option<Vec<Key<'_>>> {
         }
         Expression::Data(test) => data(test),
         Expression::Cesql(cesql) => cesql.implied().and_then(keys),
-        Expression::Not(_) | Expression::Time(_) | Expression::Expr(_) => None,
+        Expression::Not(_) | Expression::Time(_) | Expression::Expr(_) | Expression::Script(_) | Expression::Cel(_) => {
+            None
+        }
     }
 }
 

@@ -53,9 +53,9 @@ impl<K> Matcher<K> {
         self.inputs.is_empty()
     }
 
-    /// The filters of all inputs, in the order in which these were given.
-    pub fn filters(&self) -> impl Iterator<Item = &Filter> {
-        self.inputs.iter().map(|(_, filter)| filter)
+    /// All inputs with their filters, in the order in which they were given.
+    pub fn inputs(&self) -> impl Iterator<Item = &(K, Filter)> {
+        self.inputs.iter()
     }
 
     /// Calls `yes` for exactly the inputs whose filter says yes, in their order, and `error` for

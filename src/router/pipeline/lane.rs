@@ -10,12 +10,35 @@ use crate::fault::{Fault, FaultKind};
 use crate::flow::Topic;
 use crate::router::decision::{Decision, Observer};
 use crate::router::delivery::Destination;
-use crate::router::filter::Filter;
+use crate::router::filter::{Filter, Transform, Verdict};
 use crate::router::matching::Matcher;
 use crate::telemetry;
 
-/// Indexes of destinations, or of inputs; few events have more than two.
-pub(super) type Hits = SmallVec<[u32; 4]>;
+/// Few events have more than two of anything.
+type Few<T> = SmallVec<[T; 4]>;
+
+/// What an event fires.
+#[derive(Default)]
+pub(super) struct Hits {
+    pub list: Few<Hit>,
+    /// The event as transforms changed it.
+    changed: Vec<Event>,
+}
+
+/// A destination of the lane, and what it gets.
+#[derive(Clone, Copy)]
+pub(super) struct Hit {
+    pub destination: u32,
+    /// Which of the changed events; the event itself when none.
+    changed: Option<u32>,
+}
+
+impl Hits {
+    /// What goes to the destination of `hit`.
+    pub fn event<'e>(&'e self, hit: Hit, event: &'e Event) -> &'e Event {
+        hit.changed.and_then(|changed| self.changed.get(changed as usize)).unwrap_or(event)
+    }
+}
 
 /// An input that reads the lane's topic.
 pub(super) struct Input {
@@ -31,8 +54,10 @@ pub(super) struct Input {
 pub(super) struct Lane {
     pub topic: Topic,
     inputs: Vec<Input>,
-    /// Tells the inputs apart by their indexes.
+    /// Tells the inputs without a transform apart by their indexes.
     matcher: Matcher<u32>,
+    /// The inputs with one: each sees an event of its own, so there is nothing to look up together.
+    changing: Vec<(u32, Transform, Filter)>,
     destinations: Vec<Arc<Destination>>,
     pub metrics: telemetry::Topic,
 }
@@ -40,20 +65,27 @@ pub(super) struct Lane {
 impl Lane {
     pub fn new(
         topic: Topic,
-        inputs: Vec<(Input, Filter)>,
+        inputs: Vec<(Input, Option<Transform>, Filter)>,
         destinations: Vec<Arc<Destination>>,
         metrics: telemetry::Topic,
     ) -> Self {
-        let (inputs, filters): (Vec<_>, Vec<_>) = inputs.into_iter().unzip();
-        let matcher = Matcher::build((0..).zip(filters).collect());
-        Self { topic, inputs, matcher, destinations, metrics }
+        let (mut all, mut plain, mut changing) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, (input, transform, filter)) in (0..).zip(inputs) {
+            all.push(input);
+            match transform {
+                Some(transform) => changing.push((index, transform, filter)),
+                None => plain.push((index, filter)),
+            }
+        }
+        Self { topic, inputs: all, matcher: Matcher::build(plain), changing, destinations, metrics }
     }
 
-    pub fn destination(&self, hit: u32) -> &Destination {
-        &self.destinations[hit as usize]
+    pub fn destination(&self, hit: Hit) -> &Destination {
+        &self.destinations[hit.destination as usize]
     }
 
-    /// The destinations that the event fires, each once, however many inputs lead to it.
+    /// The destinations that the event fires, each once, however many inputs lead to it: it gets
+    /// what the first of them makes of the event.
     ///
     /// # Errors
     /// `Internal` when a filter panicked: then nobody knows.
@@ -64,37 +96,91 @@ impl Lane {
     }
 
     fn judge(&self, event: &Event, observer: &dyn Observer) -> Hits {
-        let (mut accepting, mut undecided) = (Hits::new(), Hits::new());
-        let accepts = |input: &u32| accepting.push(*input);
+        let (mut accepting, mut undecided) = (Few::<(u32, Option<u32>)>::new(), Few::<u32>::new());
+        let accepts = |input: &u32| accepting.push((*input, None));
         self.matcher.matches(event, accepts, |input, cause| {
             self.inputs[*input as usize].metrics.error(cause.as_str());
             undecided.push(*input);
         });
-        let mut hits = Hits::new();
-        for input in &accepting {
+        if accepting.len() < self.matcher.len() && observer.enabled() {
+            self.tell_filtered(event, &accepting, &undecided, observer);
+        }
+        let mut hits = Hits::default();
+        for (index, transform, filter) in &self.changing {
+            if let Some(changed) = self.change(*index, transform, filter, event, observer) {
+                accepting.push((*index, u32::try_from(hits.changed.len()).ok()));
+                hits.changed.push(changed);
+            }
+        }
+        if !self.changing.is_empty() {
+            accepting.sort_unstable_by_key(|(input, _)| *input);
+        }
+        for (input, changed) in &accepting {
             let input = &self.inputs[*input as usize];
             input.metrics.matched.inc();
-            hits.extend(input.fires.iter().copied());
+            hits.list.extend(input.fires.iter().map(|fired| Hit { destination: *fired, changed: *changed }));
         }
-        if hits.len() > 1 {
-            hits.sort_unstable();
-            hits.dedup();
+        if hits.list.len() > 1 {
+            // Stable: of several inputs that lead to a destination the first one stays.
+            hits.list.sort_by_key(|hit| hit.destination);
+            hits.list.dedup_by_key(|hit| hit.destination);
         }
-        for hit in &hits {
+        for hit in &hits.list {
             self.destination(*hit).metrics.matched.inc();
-        }
-        if accepting.len() < self.inputs.len() && observer.enabled() {
-            self.tell_filtered(event, &accepting, &undecided, observer);
         }
         hits
     }
 
-    /// Tells which inputs did not accept the event. `accepting` and `undecided` are ascending.
-    fn tell_filtered(&self, event: &Event, accepting: &[u32], undecided: &[u32], observer: &dyn Observer) {
-        for ((index, input), filter) in (0_u32..).zip(&self.inputs).zip(self.matcher.filters()) {
-            if accepting.binary_search(&index).is_err() {
-                let (trigger, undecided) = (&*input.trigger, undecided.binary_search(&index).is_ok());
-                observer.decided(event, &Decision::Filtered { trigger, input: &input.name, filter, undecided });
+    /// What the transform of an input makes of the event, if its filter takes that.
+    fn change(
+        &self,
+        index: u32,
+        transform: &Transform,
+        filter: &Filter,
+        event: &Event,
+        observer: &dyn Observer,
+    ) -> Option<Event> {
+        let input = &self.inputs[index as usize];
+        let (trigger, name) = (&*input.trigger, input.name.as_str());
+        let changed = match transform.apply(event) {
+            Ok(changed) => changed,
+            Err(cause) => {
+                let cause = cause.as_str();
+                input.metrics.error(cause);
+                if observer.enabled() {
+                    observer.decided(event, &Decision::Untransformed { trigger, input: name, cause });
+                }
+                return None;
+            }
+        };
+        let undecided = match filter.evaluate(&changed) {
+            Verdict::Yes => return Some(changed),
+            Verdict::No => false,
+            Verdict::Error(cause) => {
+                input.metrics.error(cause.as_str());
+                true
+            }
+        };
+        if observer.enabled() {
+            observer.decided(&changed, &Decision::Filtered { trigger, input: name, filter, undecided });
+        }
+        None
+    }
+
+    /// Tells which inputs without a transform did not accept the event. `accepting` and `undecided`
+    /// are ascending.
+    fn tell_filtered(
+        &self,
+        event: &Event,
+        accepting: &[(u32, Option<u32>)],
+        undecided: &[u32],
+        observer: &dyn Observer,
+    ) {
+        for (index, filter) in self.matcher.inputs() {
+            if accepting.binary_search_by_key(index, |(input, _)| *input).is_err() {
+                let (input, undecided) = (&self.inputs[*index as usize], undecided.binary_search(index).is_ok());
+                let (trigger, input) = (&*input.trigger, input.name.as_str());
+                observer.decided(event, &Decision::Filtered { trigger, input, filter, undecided });
             }
         }
     }

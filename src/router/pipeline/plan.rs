@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Sink, Topic};
 use crate::router::delivery::Destination;
-use crate::router::filter::Filter;
+use crate::router::filter::{Filter, Transform};
 use crate::router::route::{self, DeadLetter, Policy, Target, Trigger};
 use crate::telemetry::{self, Metrics};
 
@@ -46,7 +46,7 @@ impl Plan {
 /// A lane in the making.
 struct Draft {
     topic: Topic,
-    inputs: Vec<(Input, Filter)>,
+    inputs: Vec<(Input, Option<Transform>, Filter)>,
     destinations: Vec<Arc<Destination>>,
     metrics: telemetry::Topic,
 }
@@ -139,7 +139,7 @@ impl Wiring<'_> {
         }
         let metrics = metrics.input(trigger, &input.name, &lane.metrics);
         let (trigger, name) = (Arc::clone(trigger), input.name);
-        lane.inputs.push((Input { trigger, name, fires: places, metrics }, input.filter));
+        lane.inputs.push((Input { trigger, name, fires: places, metrics }, input.transform, input.filter));
         Ok(())
     }
 }

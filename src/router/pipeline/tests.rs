@@ -1,12 +1,13 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::api::trigger::TransformSpec;
 use crate::api::{FieldPath, Problems};
-use crate::event::Event;
+use crate::event::{Data, Event};
 use crate::fault::Retry;
 use crate::flow::{Sink, letter};
 use crate::router::decision::{Decision, Unobserved};
-use crate::router::filter::Filter;
+use crate::router::filter::{Filter, Transform};
 use crate::router::route::{DeadLetter, Input, Policy, Target, Trigger};
 use crate::router::tests::{Answer, MemoryBus, TestSink, event, input, text, trigger};
 
@@ -351,6 +352,7 @@ impl Observer for Notes {
             Decision::Unmatched { .. } => "unmatched",
             Decision::Filtered { input: "orders", undecided: false, .. } => "filtered orders",
             Decision::Filtered { input: "payments", undecided: false, .. } => "filtered payments",
+            Decision::Untransformed { input: "orders", cause: "script", .. } => "not transformed",
             Decision::Delivered { .. } => "delivered",
             Decision::Parked { .. } => "parked",
             Decision::Replayed { attempts: 1, .. } => "replayed",
@@ -434,6 +436,65 @@ async fn who_did_not_want_an_event_is_told_too() {
     let expected =
         ["delivered", "filtered orders", "filtered payments", "filtered payments", "received", "received", "unmatched"];
     assert_eq!(told, expected);
+}
+
+/// An input that changes its events by a script, and takes those that have `keep` then.
+fn changed(name: &str, script: &str) -> Input {
+    let mut problems = Problems::default();
+    let raw = TransformSpec { script: Some(script.to_owned()), ..TransformSpec::default() };
+    let transform = Transform::compile(&raw, &FieldPath::root(), &mut problems);
+    let filters = serde_json::from_value(serde_json::json!({"script": "return event.keep == true"})).unwrap();
+    let filter = Filter::compile(&filters, None, &FieldPath::root(), &mut problems);
+    assert!(problems.is_empty(), "{problems:?}");
+    Input { transform, filter, ..input(name, "shop") }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transform_changes_what_the_filter_sees_and_the_subscribers_get() {
+    let mut bench = Bench::new();
+    let notes = Arc::new(Notes::default());
+    bench.observer = notes.clone();
+    let [a, b, c] = ["http://a/", "http://b/", "http://c/"].map(|address| bench.sink(address, Answer::Code(200)));
+    // Its first event is parked, and comes back as it was changed.
+    let c = c.first([Answer::fail(FaultKind::Unavailable)]);
+    let inputs = vec![
+        changed("orders", "event.n = event.n + 1 event.keep = event.n > 1 return event"),
+        typed("payments", &["order"]),
+        changed("rest", "return {keep = true}"),
+    ];
+    let subscribers = vec![
+        // The first input that accepts an event says what of it is delivered.
+        ("first", &[0_usize, 1] as &[usize], vec![http("a")], policy()),
+        ("plain", &[1], vec![http("b")], policy()),
+        ("rest", &[2], vec![http("c")], Policy { base: 2 * SECOND, ..policy() }),
+    ];
+    let put = |id: &str, json: &'static str| {
+        let event = event(id);
+        bench.bus.put("shop", event.draft().with("type", "order").data(Data::Text(json)).build().unwrap());
+    };
+    put("1", r#"{"n": 1}"#);
+    put("2", r#"{"n": 0}"#);
+    put("3", r#"{"text": "no number"}"#);
+    bench.route(vec![trigger("t", inputs, subscribers)], bench.all_done()).await;
+    let data = |sink: &TestSink| {
+        let events = sink.taken().into_iter().map(|event| match event.data() {
+            Some(Data::Text(text)) => serde_json::from_str::<serde_json::Value>(text).unwrap(),
+            _ => serde_json::Value::Null,
+        });
+        let mut events: Vec<_> = events.collect();
+        events.sort_by_key(|data| data["n"].as_u64().unwrap_or(9));
+        events
+    };
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let raw = [json(r#"{"n":0}"#), json(r#"{"n":1}"#), json(r#"{"text":"no number"}"#)];
+    assert_eq!(data(&a), [raw[0].clone(), json(r#"{"keep":true,"n":2}"#), raw[2].clone()]);
+    assert_eq!(data(&b), raw);
+    assert_eq!(data(&c), vec![json(r#"{"keep":true}"#); 3]);
+    let told = notes.0.lock().unwrap();
+    let count = |word: &str| told.iter().filter(|told| **told == word).count();
+    assert_eq!((count("filtered orders"), count("not transformed")), (1, 1), "{told:?}");
+    let text = bench.metrics.encode();
+    assert!(text.contains(r#"filter_errors_total{trigger="ns/t",input="orders",cause="script"} 1"#), "{text}");
 }
 
 #[tokio::test(start_paused = true)]

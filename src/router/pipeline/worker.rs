@@ -17,7 +17,7 @@ use crate::task::{self, Shutdown};
 use crate::telemetry::Metrics;
 
 use super::Settings;
-use super::lane::{Hits, Lane};
+use super::lane::{Hit, Hits, Lane};
 use super::retries::Retries;
 
 /// After this many events were taken, the other tasks get their turn, however many more are ready:
@@ -136,7 +136,7 @@ impl<'a> Job<'a> {
             (Ok(event), Route::Lane(lane)) => {
                 self.delivery.tell(event, || Decision::Received { topic: self.topic });
                 match lane.hits(event, &*self.delivery.observer) {
-                    Ok(hits) if hits.is_empty() => {
+                    Ok(hits) if hits.list.is_empty() => {
                         self.delivery.tell(event, || Decision::Unmatched { topic: self.topic });
                         received.receipt.ack();
                         return None;
@@ -179,10 +179,12 @@ impl<'a> Job<'a> {
 
     /// To all destinations at once; the first fault, if any.
     async fn deliver(self, lane: &Lane, hits: &Hits, event: &Event, history: History) -> Result<(), Fault> {
-        if let [hit] = hits[..] {
-            return self.delivery.deliver(lane.destination(hit), event, history).await;
+        if let [hit] = hits.list[..] {
+            return self.delivery.deliver(lane.destination(hit), hits.event(hit, event), history).await;
         }
-        let all = hits.iter().map(|hit| self.delivery.deliver(lane.destination(*hit), event, history.clone()));
+        let deliver =
+            |hit: &Hit| self.delivery.deliver(lane.destination(*hit), hits.event(*hit, event), history.clone());
+        let all = hits.list.iter().map(deliver);
         Box::pin(join_all(all)).await.into_iter().collect()
     }
 

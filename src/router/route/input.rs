@@ -1,9 +1,9 @@
 //! The named inputs of a Trigger, in any of their written forms.
 
-use super::{BusDefaults, check, pending};
+use super::{BusDefaults, check};
 use crate::api::trigger::{InputSpec, TriggerSpec};
 use crate::api::{FieldPath, Problems, value};
-use crate::router::filter::Filter;
+use crate::router::filter::{Filter, Transform};
 
 /// One named input.
 #[derive(Clone, Debug)]
@@ -12,6 +12,8 @@ pub struct Input {
     pub name: String,
     /// Where its events are read from.
     pub topic: String,
+    /// What changes the data of its events before the filter sees them.
+    pub transform: Option<Transform>,
     pub filter: Filter,
 }
 
@@ -76,13 +78,13 @@ impl Input {
         if let Some(namespace) = &spec.namespace {
             check::label(namespace, &path.field("namespace"), problems);
         }
-        if let Some(transform) = &spec.transform {
-            pending::transform(transform, &path.field("transform"), problems);
-        }
+        let transform = spec.transform.as_ref();
+        let transform = transform.and_then(|raw| Transform::compile(raw, &path.field("transform"), problems));
         let namespace = spec.namespace.as_deref().unwrap_or(namespace);
         Self {
             name: spec.name.clone(),
             topic: bus.topics.topic(namespace, &spec.event_source_name, &spec.event_name),
+            transform,
             filter: filter(spec, path, problems),
         }
     }

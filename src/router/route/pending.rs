@@ -4,7 +4,6 @@
 use super::check;
 use crate::api::trigger::{
     BatchSpec, CircuitBreakerSpec, ConditionsReset, CorrelateSpec, ParameterSpec, RateLimitSpec, SubscriberSpec,
-    TransformSpec,
 };
 use crate::api::{FieldPath, Problems, value};
 
@@ -15,20 +14,6 @@ fn pending(path: &FieldPath, feature: &str, problems: &mut Problems, read: impl 
     if problems.len() == before {
         problems.unsupported(path, feature);
     }
-}
-
-/// The `transform` of an input.
-pub(super) fn transform(spec: &TransformSpec, path: &FieldPath, problems: &mut Problems) {
-    pending(path, "changing the data before the filters", problems, |path, problems| {
-        if spec.jq.is_none() && spec.script.is_none() {
-            problems.push(path, "needs \"jq\" or \"script\"");
-        }
-        for (name, text) in [("jq", &spec.jq), ("script", &spec.script)] {
-            if let Some(text) = text {
-                check::filled(text, &path.field(name), problems);
-            }
-        }
-    });
 }
 
 /// Everything of a subscriber that is not run yet. `names` are those of the inputs.

@@ -59,6 +59,7 @@ impl Trigger {
             .map(|event| Input {
                 name: (*event).to_owned(),
                 topic: bus.topics.topic(namespace, name, event),
+                transform: None,
                 filter: Filter::pass(),
             })
             .collect();

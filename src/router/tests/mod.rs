@@ -31,7 +31,7 @@ pub fn text(event: &Event, name: &str) -> String {
 }
 
 pub fn input(name: &str, topic: &str) -> Input {
-    Input { name: name.to_owned(), topic: topic.to_owned(), filter: Filter::pass() }
+    Input { name: name.to_owned(), topic: topic.to_owned(), transform: None, filter: Filter::pass() }
 }
 
 /// A Trigger in the namespace `ns`; a subscriber is its name, the inputs that fire it, its targets

@@ -8,6 +8,7 @@ mod faults;
 mod jetstream;
 mod kill;
 mod lifecycle;
+mod programs;
 pub mod quickstart;
 mod redis;
 mod refused;

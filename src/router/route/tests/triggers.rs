@@ -175,9 +175,13 @@ fn words_are_checked_and_transforms_named() {
         json!({"transform": {"jq": "."}, "filtersLogicalOperator": "and"}),
         &[
             "warning: spec.eventSources[0].filtersLogicalOperator: has no effect without \"filters\"",
-            "unsupported: spec.eventSources[0].transform: changing the data before the filters is not supported by \
-             this version yet",
+            "unsupported: spec.eventSources[0].transform.jq: changing the data by jq is not supported by this version yet",
         ],
+    );
+    input(json!({"transform": {"script": "event.a = 1 return event"}}), &[]);
+    input(
+        json!({"transform": {"script": "retrun event"}}),
+        &["spec.eventSources[0].transform.script: '=' expected near 'event' in line 1"],
     );
     input(
         json!({"transform": {}, "filtersLogicalOperator": "xor"}),
