@@ -10,6 +10,9 @@ use crate::cli::terminal::LogLines;
 /// A longer line is cut into several.
 const MAX_LINE: u64 = 64 << 10;
 
+/// daprd's words, as an error, for a stream that its client has closed: one for each stream at every stop.
+const CLOSED_STREAM: &str = "Failed to receive pubsub message: rpc error: code = Canceled desc = context canceled";
+
 /// How the lines of a child are shown.
 #[derive(Clone, Debug)]
 pub struct Look {
@@ -29,7 +32,11 @@ pub async fn copy(from: impl AsyncRead + Unpin, look: Look) {
         match (&mut from).take(MAX_LINE).read_until(b'\n', &mut line).await {
             Ok(0) | Err(_) => return,
             Ok(_) => {
-                let shown = look.show(String::from_utf8_lossy(&line).trim_end());
+                let text = String::from_utf8_lossy(&line);
+                if text.contains(CLOSED_STREAM) {
+                    continue;
+                }
+                let shown = look.show(text.trim_end());
                 // Nobody is left to tell when standard error is gone.
                 LogLines.write_all(format!("{shown}\n").as_bytes()).unwrap_or_default();
             }

