@@ -12,7 +12,7 @@ use crate::buses::{embedded, jetstream, redis};
 use crate::fault::Fault;
 use crate::flow::{Bus, Outlet, Sink, Source, Store, Topic};
 use crate::sinks;
-use crate::sources::{cron, http};
+use crate::sources::{self, cron, http};
 use crate::task::Clock;
 
 /// What one event of an `EventSource` listens to.
@@ -20,6 +20,7 @@ use crate::task::Clock;
 pub enum SourceConfig {
     Cron(cron::config::Config),
     Http(http::config::Config),
+    Redis(Box<sources::redis::Config>),
 }
 
 impl SourceConfig {
@@ -28,6 +29,7 @@ impl SourceConfig {
         match self {
             Self::Cron(_) => cron::DEFAULT_TYPE,
             Self::Http(_) => http::DEFAULT_TYPE,
+            Self::Redis(_) => sources::redis::DEFAULT_TYPE,
         }
     }
 }
@@ -70,6 +72,10 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
             SourceConfig::Http(config) => {
                 let entries = webhooks.entry(config.port).or_default();
                 entries.push(http::Entry { config, outlet, source, ty });
+            }
+            SourceConfig::Redis(config) => {
+                let entry = sources::redis::Entry { config: *config, outlet, identity, source, ty };
+                sources.push(Box::new(sources::redis::Source::new(entry)));
             }
         }
     }

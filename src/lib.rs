@@ -12,6 +12,7 @@ pub mod buses;
 pub mod catalog;
 pub mod cli;
 pub mod component;
+pub mod dial;
 pub mod event;
 pub mod fault;
 pub mod flow;

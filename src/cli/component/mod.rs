@@ -17,10 +17,11 @@ use crate::fault::Fault;
 use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
 use bus::{EmbeddedBus, RedisBus};
-use source::{CronSource, HttpSource};
+use source::{CronSource, HttpSource, RedisSource};
 
 /// The kinds that are compiled in.
-const KINDS: [&str; 4] = ["eventbus.embedded", "eventsource.http", "eventsource.cron", "eventbus.redis"];
+const KINDS: [&str; 5] =
+    ["eventbus.embedded", "eventsource.http", "eventsource.cron", "eventbus.redis", "eventsource.redis"];
 
 /// Where daprd looks for sockets when it is told nothing.
 const SOCKETS_DIR: &str = "/tmp/dapr-components-sockets";
@@ -33,7 +34,7 @@ const INJECTED: &str = "DAPR_COMPONENT_SOCKETS_FOLDER";
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "Start it before daprd, which looks for sockets once. A Component of type pubsub.eventbus.embedded,
-state.eventbus.embedded (or .redis), pubsub.eventsource.http or pubsub.eventsource.cron then works from any Dapr
+state.eventbus.embedded (or .redis), pubsub.eventsource.http, .cron or .redis then works from any Dapr
 app; the folder components/ has one of each. Restart daprd when this process was restarted."
 )]
 pub struct Options {
@@ -151,6 +152,7 @@ fn kinds(options: &Offer, buses: &Arc<EmbeddedBus>, clock: &Clock) -> Vec<Kind> 
             factory: Arc::new(CronSource { buses: buses.clone(), clock: clock.clone() }),
         },
         Kind { name: KINDS[3], keeps_state: true, factory: Arc::new(RedisBus(buses.clone())) },
+        Kind { name: KINDS[4], keeps_state: false, factory: Arc::new(RedisSource) },
     ];
     kinds.into_iter().filter(|kind| wanted(kind.name)).collect()
 }

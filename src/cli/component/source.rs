@@ -13,7 +13,7 @@ use crate::catalog::BusConfig;
 use crate::component::{Factory, Made};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::outlet;
-use crate::sources::{cron, http};
+use crate::sources::{cron, http, redis};
 use crate::task::Clock;
 
 /// Events of one source that wait for daprd; a webhook that finds it full answers 503.
@@ -66,6 +66,27 @@ impl Factory for CronSource {
         };
         let source = cron::Source::new(vec![entry], opened.store, self.clock.clone());
         Ok(Made::Source { source: Box::new(source), events })
+    }
+}
+
+/// Redis: one Component is one stream.
+pub struct RedisSource;
+
+#[async_trait]
+impl Factory for RedisSource {
+    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
+        let mut problems = Problems::new();
+        let config = redis::Config::from_metadata(instance, metadata, &mut problems);
+        let config = config.ok_or_else(|| refused(&problems))?;
+        let (outlet, events) = outlet(OUTLET_BOUND);
+        let entry = redis::Entry {
+            config,
+            outlet,
+            identity: instance.to_owned(),
+            source: origin(instance),
+            ty: redis::DEFAULT_TYPE.to_owned(),
+        };
+        Ok(Made::Source { source: Box::new(redis::Source::new(entry)), events })
     }
 }
 
