@@ -12,7 +12,7 @@ use crate::buses::{embedded, jetstream, redis};
 use crate::fault::Fault;
 use crate::flow::{Bus, Outlet, Sink, Source, Store, Topic};
 use crate::sinks;
-use crate::sources::{cron, http, mqtt};
+use crate::sources::{self, cron, http, mqtt};
 use crate::task::Clock;
 
 /// What one event of an `EventSource` listens to.
@@ -21,6 +21,7 @@ pub enum SourceConfig {
     Cron(cron::config::Config),
     Http(http::config::Config),
     Mqtt(Box<mqtt::config::Config>),
+    Redis(Box<sources::redis::Config>),
 }
 
 impl SourceConfig {
@@ -30,6 +31,7 @@ impl SourceConfig {
             Self::Cron(_) => cron::DEFAULT_TYPE,
             Self::Http(_) => http::DEFAULT_TYPE,
             Self::Mqtt(_) => mqtt::DEFAULT_TYPE,
+            Self::Redis(_) => sources::redis::DEFAULT_TYPE,
         }
     }
 }
@@ -76,6 +78,10 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
             SourceConfig::Mqtt(config) => {
                 let entry = mqtt::Entry { config: *config, outlet, identity, source, ty };
                 sources.push(Box::new(mqtt::Source::new(entry, clock.clone())));
+            }
+            SourceConfig::Redis(config) => {
+                let entry = sources::redis::Entry { config: *config, outlet, identity, source, ty };
+                sources.push(Box::new(sources::redis::Source::new(entry)));
             }
         }
     }

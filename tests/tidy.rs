@@ -20,7 +20,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("flow", &["event", "fault", "task"]),
     ("frame", &["proto", "event", "fault", "flow"]),
     ("listen", &["fault", "task"]),
-    ("dial", &["fault"]),
+    ("dial", &["api", "fault", "task"]),
     ("sources/*/config", &["api", "fault"]),
     ("buses/*/config", &["api", "fault"]),
     ("sinks/*/config", &["api", "fault"]),

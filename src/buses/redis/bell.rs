@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use redis::Value;
 
-use super::connect::Link;
 use super::server::{OUTAGE, Server};
+use crate::dial::Link;
 use crate::flow::Position;
 use crate::task;
 

@@ -1,6 +1,6 @@
 //! The Redis streams bus: one stream per topic, and the server's consumer groups.
 //!
-//! - [`connect`], [`server`], [`fault`]: the connection, calls, and what refusals mean.
+//! - [`server`]: calls, over one connection that is made anew when it breaks.
 //! - [`script`]: the steps that the server takes as one, and how keys are named.
 //! - [`publish`], [`message`]: events to entries, de-duplicated in the same step.
 //! - [`member`], [`seat`], [`pull`], [`bell`]: who fetches entries, and who tells what became of them.
@@ -16,8 +16,6 @@
 
 mod bell;
 pub mod config;
-mod connect;
-mod fault;
 mod inspect;
 mod member;
 mod message;
@@ -44,7 +42,7 @@ use crate::task;
 use config::Config;
 use script::{Keys, LAG, StoreKeys, TRIM};
 use seat::Seat;
-use server::{Server, lock};
+use server::{Server, closed, lock};
 
 /// The kind's name in configuration.
 pub const KIND: &str = "redis";
@@ -160,7 +158,7 @@ impl Bus for Redis {
             }
         }
         match lock(&self.members).as_mut() {
-            None => return Err(fault::closed("subscribe")),
+            None => return Err(closed("subscribe")),
             Some(members) => {
                 // Those that left are done with.
                 while let Some(Some(_)) = members.next().now_or_never() {}

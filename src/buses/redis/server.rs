@@ -6,16 +6,17 @@ use std::time::Duration;
 use redis::{Cmd, FromRedisValue, Value};
 use tokio::sync::watch;
 
-use super::config::Config;
-use super::connect::{Link, connect};
-use super::fault::{closed, fault};
+use super::config::{Config, Topology};
 use super::script::Script;
+use crate::dial::{Link, Servers, Target, connect, fault};
 use crate::fault::{Fault, FaultKind};
 use crate::task::{self, Backoff, Shutdown};
 
 /// For the server to answer one call. A busy disk takes a moment; a server that stands still must not
 /// hold up a publisher for long.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// For one server to take the connection and the login.
+const DIAL: Duration = Duration::from_secs(2);
 /// After a connection attempt that failed, the next one is not before this; callers are told the fault.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -69,7 +70,21 @@ impl Server {
 
     /// A connection of one's own, on which an answer may take `patience`.
     pub(super) async fn own_link(&self, patience: Duration) -> Result<Link, Fault> {
-        connect(&self.config, patience).await
+        let config = &self.config;
+        let target = Target {
+            servers: match &config.topology {
+                Topology::Node => Servers::Node(&config.servers),
+                Topology::Cluster => Servers::Cluster(&config.servers),
+                Topology::Sentinel(master) => Servers::Sentinel { sentinels: &config.servers, master },
+            },
+            username: config.username.as_ref(),
+            password: config.password.as_ref(),
+            db: config.db,
+            tls: config.tls.as_ref(),
+            dial: Some(DIAL),
+            answer: Some(patience),
+        };
+        connect(&target).await
     }
 
     async fn link(&self) -> Result<(Link, u64), Fault> {
@@ -82,7 +97,7 @@ impl Server {
         {
             return Err(fault.clone());
         }
-        match connect(&self.config, PATIENCE).await {
+        match self.own_link(PATIENCE).await {
             Ok(link) => {
                 shared.generation += 1;
                 shared.link = Some(link.clone());
@@ -180,6 +195,10 @@ impl Server {
             () = self.closed.requested() => Err(closed(fault.operation())),
         }
     }
+}
+
+pub(super) fn closed(operation: &'static str) -> Fault {
+    Fault::new(FaultKind::Closed, operation, "the bus is closed")
 }
 
 pub(super) fn is_outage(fault: &Fault) -> bool {

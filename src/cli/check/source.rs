@@ -15,7 +15,7 @@ use crate::sources::{cron, kafka, mqtt, redis};
 /// The kinds, in the order of the documentation.
 const KINDS: [&str; 9] = ["http", "cron", "kafka", "mqtt", "nats", "redis", "rabbitmq", "s3", "kubernetes"];
 /// The kinds that this version runs.
-const RUNNING: [&str; 3] = ["http", "cron", "mqtt"];
+const RUNNING: [&str; 4] = ["http", "cron", "mqtt", "redis"];
 /// The longest name of an event: it becomes a label, as the names of objects do.
 const MAX_EVENT: usize = 63;
 

@@ -17,10 +17,17 @@ use crate::fault::Fault;
 use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
 use bus::{EmbeddedBus, RedisBus};
-use source::{CronSource, HttpSource, MqttSource};
+use source::{CronSource, HttpSource, MqttSource, RedisSource};
 
 /// The kinds that are compiled in.
-const KINDS: [&str; 5] = ["eventbus.embedded", "eventbus.redis", "eventsource.http", "eventsource.cron", "eventsource.mqtt"];
+const KINDS: [&str; 6] = [
+    "eventbus.embedded",
+    "eventbus.redis",
+    "eventsource.http",
+    "eventsource.cron",
+    "eventsource.mqtt",
+    "eventsource.redis",
+];
 
 /// Where daprd looks for sockets when it is told nothing.
 const SOCKETS_DIR: &str = "/tmp/dapr-components-sockets";
@@ -33,8 +40,8 @@ const INJECTED: &str = "DAPR_COMPONENT_SOCKETS_FOLDER";
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "Start it before daprd, which looks for sockets once. A Component of type pubsub.eventbus.embedded,
-state.eventbus.embedded (or .redis) or pubsub.eventsource.http (or cron, mqtt) then works from any Dapr app; the
-folder components/ has one of each. Restart daprd when this process was restarted."
+state.eventbus.embedded (or .redis) or pubsub.eventsource.http (or cron, mqtt, redis) then works from any Dapr app;
+the folder components/ has one of each. Restart daprd when this process was restarted."
 )]
 pub struct Options {
     #[command(flatten)]
@@ -146,6 +153,7 @@ fn kinds(options: &Offer, buses: &Arc<EmbeddedBus>, clock: &Clock) -> Vec<Kind> 
         source("eventsource.http", Arc::new(HttpSource::new(options.bind, clock.clone()))),
         source("eventsource.cron", Arc::new(CronSource { buses: buses.clone(), clock: clock.clone() })),
         source("eventsource.mqtt", Arc::new(MqttSource { clock: clock.clone() })),
+        source("eventsource.redis", Arc::new(RedisSource)),
     ];
     kinds.into_iter().filter(|kind| wanted(kind.name)).collect()
 }

@@ -14,7 +14,7 @@ use crate::component::{Factory, Made};
 use crate::event::Draft;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::outlet;
-use crate::sources::{cron, http, mqtt};
+use crate::sources::{cron, http, mqtt, redis};
 use crate::task::Clock;
 
 /// Events of one source that wait for daprd; a webhook that finds it full answers 503.
@@ -95,6 +95,28 @@ impl Factory for MqttSource {
             ty: mqtt::DEFAULT_TYPE.to_owned(),
         };
         Ok(Made::Source { source: Box::new(mqtt::Source::new(entry, self.clock.clone())), events })
+    }
+}
+
+/// Redis: one Component is one stream.
+pub struct RedisSource;
+
+#[async_trait]
+impl Factory for RedisSource {
+    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
+        let mut problems = Problems::new();
+        let (metadata, source) = origin(instance, metadata, &mut problems);
+        let config = redis::Config::from_metadata(instance, &metadata, &mut problems);
+        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
+        let (outlet, events) = outlet(OUTLET_BOUND);
+        let entry = redis::Entry {
+            config,
+            outlet,
+            identity: instance.to_owned(),
+            source,
+            ty: redis::DEFAULT_TYPE.to_owned(),
+        };
+        Ok(Made::Source { source: Box::new(redis::Source::new(entry)), events })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::api::metadata::Metadata;
 use crate::buses::{embedded, redis};
 use crate::cli::documents;
 use crate::fault::FaultKind;
-use crate::sources::{cron, http, mqtt};
+use crate::sources::{self, cron, http, mqtt};
 
 fn components() -> BTreeMap<String, Json> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("components");
@@ -62,6 +62,9 @@ fn every_kind_has_a_component_that_its_parser_takes() {
             }
             "eventsource.http" => {
                 http::Config::from_metadata("x", &metadata, &mut problems).unwrap();
+            }
+            "eventsource.redis" => {
+                sources::redis::Config::from_metadata("x", &metadata, &mut problems).unwrap();
             }
             "eventsource.cron" => {
                 cron::Config::from_metadata(&metadata, &mut problems).unwrap();

@@ -4,7 +4,34 @@ use std::time::Duration;
 
 use crate::api::client::{self, Backoff, Endpoint, Tls};
 use crate::api::event_source::RedisEvent;
+use crate::api::metadata::{self, Key, Metadata, Shape, Values};
 use crate::api::{FieldPath, Problems, Secret, SecretValue, Secrets, duration, secret, value};
+
+/// The keys of a Component's metadata.
+pub const KEYS: [Key; 22] = [
+    ("redisHost", Shape::Text),
+    ("redisPassword", Shape::Secret),
+    ("stream", Shape::Text),
+    ("consumerGroup", Shape::Text),
+    ("fromBeginning", Shape::Flag),
+    ("jsonBody", Shape::Flag),
+    ("tls.ca", Shape::Secret),
+    ("tls.cert", Shape::Secret),
+    ("tls.key", Shape::Secret),
+    ("enableTLS", Shape::Flag),
+    ("failover", Shape::Flag),
+    ("sentinelMasterName", Shape::Text),
+    ("redisType", Shape::Text),
+    ("redisDB", Shape::Number),
+    ("redeliverInterval", Shape::Text),
+    ("processingTimeout", Shape::Text),
+    ("redisMaxRetries", Shape::Any),
+    ("redisMinRetryInterval", Shape::Text),
+    ("redisMaxRetryInterval", Shape::Text),
+    ("dialTimeout", Shape::Text),
+    ("readTimeout", Shape::Text),
+    ("writeTimeout", Shape::Text),
+];
 
 /// What an entry may take before it is handed to another reader (Dapr's default is the same).
 const DEFAULT_PROCESSING: Duration = Duration::from_secs(60);
@@ -54,6 +81,14 @@ pub enum Topology {
 }
 
 impl Config {
+    /// Reads the metadata of the Component `component`. What is wrong is reported.
+    pub fn from_metadata(component: &str, metadata: &Metadata, problems: &mut Problems) -> Option<Self> {
+        let before = problems.len();
+        let raw = metadata::read(metadata, &KEYS, problems)?;
+        let config = Self::parse(&raw, component, &metadata::path(), &Values(metadata), problems);
+        (problems.len() == before).then_some(config)
+    }
+
     /// Reads the settings that stand at `path` of the event `name`.
     pub fn parse(
         raw: &RedisEvent,
@@ -135,7 +170,14 @@ fn tls(raw: &RedisEvent, path: &FieldPath, secrets: &dyn Secrets, problems: &mut
             problems.push(&path.field("enableTLS"), "false contradicts the tls block");
             None
         }
-        (Some(tls), _) => Some(Tls::parse(tls, &path.field("tls"), secrets, problems)),
+        (Some(tls), _) => {
+            let path = path.field("tls");
+            if tls.insecure_skip_verify == Some(true) {
+                let message = "cannot be had for Redis: name the server's authority in \"ca\"";
+                problems.push(&path.field("insecureSkipVerify"), message);
+            }
+            Some(Tls::parse(tls, &path, secrets, problems))
+        }
         (None, Some(true)) => Some(Tls::default()),
         (None, _) => None,
     }

@@ -5,13 +5,9 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 use crate::fault::{Fault, FaultKind};
 
 /// The fault of a call that failed.
-pub(super) fn fault(operation: &'static str, error: RedisError) -> Fault {
+pub fn fault(operation: &'static str, error: RedisError) -> Fault {
     let (kind, message) = meaning(&error);
     Fault::new(kind, operation, message).with_source(error)
-}
-
-pub(super) fn closed(operation: &'static str) -> Fault {
-    Fault::new(FaultKind::Closed, operation, "the bus is closed")
 }
 
 fn meaning(error: &RedisError) -> (FaultKind, &'static str) {
@@ -21,6 +17,7 @@ fn meaning(error: &RedisError) -> (FaultKind, &'static str) {
         "OOM" => return (FaultKind::Full, "the server has no memory left"),
         "MISCONF" => return (FaultKind::Full, "the server cannot write to its disk"),
         "NOGROUP" => return (FaultKind::NotFound, "the consumer group is not there"),
+        "BUSYGROUP" => return (FaultKind::Conflict, "the consumer group is there already"),
         "BUSY" => return (FaultKind::Unavailable, "the server is busy with a script"),
         "NOREPLICAS" => return (FaultKind::Unavailable, "the server has too few replicas"),
         "WRONGTYPE" => return (FaultKind::Rejected, "a key holds something else"),
