@@ -88,6 +88,7 @@ impl Observer for Narrator {
             Decision::Filtered { trigger, input, filter, .. } => {
                 tracing::info!(id, ty, trigger, input, why = filter.explain(event, self.values), "filtered out");
             }
+            Decision::Joined { subscriber, step } => tracing::info!(id, ty, subscriber, "{step}"),
             Decision::Unmatched { topic } => tracing::info!(id, ty, %topic, "no trigger wants it"),
             Decision::Delivered { subscriber, address, code, attempt, took } => {
                 let ms = took.as_millis();

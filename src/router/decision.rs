@@ -19,6 +19,8 @@ pub enum Decision<'a> {
     /// An input did not accept it. `trigger` is `namespace/name`; `undecided` when the filter
     /// could not tell, which counts as no. [`Filter::explain`] tells why.
     Filtered { trigger: &'a str, input: &'a str, filter: &'a Filter, undecided: bool },
+    /// It was decided on for a subscriber that joins several events; `step` completes a sentence about it.
+    Joined { subscriber: &'a str, step: &'a str },
     /// No input accepted it: it is done with.
     Unmatched { topic: &'a Topic },
     /// A sink took it; `subscriber` is `namespace/trigger/subscriber`, `attempt` counts from 1.
