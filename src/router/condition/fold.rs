@@ -99,8 +99,7 @@ impl Rules {
     /// taken out by [`Rules::due`].
     pub fn observe<T: Clone>(&self, state: &mut State<T>, inputs: &[usize], at: Timestamp, item: &T) -> Step<T> {
         self.forget(state, at);
-        let positive: Vec<usize> =
-            inputs.iter().copied().filter(|input| self.condition.is_positive(*input)).collect();
+        let positive: Vec<usize> = inputs.iter().copied().filter(|input| self.condition.is_positive(*input)).collect();
         let negated: Vec<usize> = inputs.iter().copied().filter(|input| self.is_negated(*input)).collect();
         if !positive.is_empty() && !self.hold.is_zero() && state.holds.len() >= MAX_HOLDS {
             return Step::Full;

@@ -184,7 +184,9 @@ impl Engine {
                     metrics.blocked.inc();
                 }
             }
-            Step::Fired(found) => self.fire(memory, &outbox::joined(&self.setup, &found)?, &found.events[&found.last].item),
+            Step::Fired(found) => {
+                self.fire(memory, &outbox::joined(&self.setup, &found)?, &found.events[&found.last].item)
+            }
             Step::Full => memory.push(out(event, &item, true)),
         }
         Ok(())

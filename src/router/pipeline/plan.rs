@@ -111,7 +111,8 @@ impl Wiring<'_> {
                 self.joins.push(Setup { id, join, topics: Vec::new(), inbox, destinations });
             }
         }
-        for (place, (input, (fired, joined))) in trigger.inputs.into_iter().zip(fired.into_iter().zip(joined)).enumerate()
+        for (place, (input, (fired, joined))) in
+            trigger.inputs.into_iter().zip(fired.into_iter().zip(joined)).enumerate()
         {
             self.input(&id, input, place, &fired, &joined)?;
         }

@@ -164,13 +164,7 @@ impl<'a> Job<'a> {
         lane.progress.as_ref().map(|progress| progress.taken(received.appended))
     }
 
-    async fn finish(
-        self,
-        received: Received,
-        todo: Todo<'a>,
-        safe: Vec<oneshot::Receiver<()>>,
-        taken: Option<Taken>,
-    ) {
+    async fn finish(self, received: Received, todo: Todo<'a>, safe: Vec<oneshot::Receiver<()>>, taken: Option<Taken>) {
         let Received { event, position, attempt, receipt, .. } = received;
         for safe in safe {
             if safe.await.is_err() {

@@ -3,8 +3,7 @@
 
 use super::check;
 use crate::api::trigger::{
-    BatchSpec, CircuitBreakerSpec, CorrelateSpec, ParameterSpec, RateLimitSpec, SubscriberSpec,
-    TransformSpec,
+    BatchSpec, CircuitBreakerSpec, CorrelateSpec, ParameterSpec, RateLimitSpec, SubscriberSpec, TransformSpec,
 };
 use crate::api::{FieldPath, Problems, value};
 

@@ -114,7 +114,7 @@ async fn a_held_match_is_fired_after_a_kill_or_cancelled_by_what_it_negates() {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await;
     let port = free_port();
-    write(folder.path(), port, &receiver, "condition: \"a && !b\", hold: 3s, negationWindow: 1ms");
+    write(folder.path(), port, &receiver, "condition: \"a && !b\", hold: 6s, negationWindow: 1ms");
     let run = Run::new(folder.path());
     let process = run.start().await;
     post(port, "a", "cancelled").await;

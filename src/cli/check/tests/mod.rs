@@ -267,7 +267,8 @@ fn what_a_document_names_is_looked_for_among_the_others() {
 
 #[test]
 fn joins_need_the_embedded_bus() {
-    let trigger = "{inputs: {a: {eventSource: shop, event: a}, b: {eventSource: shop, event: b}}, subscribers: [{topic: t}]}";
+    let trigger =
+        "{inputs: {a: {eventSource: shop, event: a}, b: {eventSource: shop, event: b}}, subscribers: [{topic: t}]}";
     let join = ("Trigger", "t", trigger);
     assert_eq!(set(&[join]), [""; 0]);
     assert_eq!(set(&[join, ("EventBus", "default", "{embedded: {}}")]), [""; 0]);

@@ -120,7 +120,9 @@ fn too_many_that_are_held_change_nothing() {
 /// For all orders in which a set of inputs can arrive: it fires exactly when the condition first holds for what came.
 #[test]
 fn all_assignments_of_up_to_four_inputs_fire_as_the_condition_says() {
-    for text in ["a && b", "a && b && c && d", "a && (b || c)", "a || b && c", "(a || b) && (c || d)", "a && b || c && d"] {
+    for text in
+        ["a && b", "a && b && c && d", "a && (b || c)", "a || b && c", "(a || b) && (c || d)", "a && b || c && d"]
+    {
         let rules = rules(text, 0);
         for bits in 0..16_usize {
             for turn in 0..4 {
