@@ -27,20 +27,17 @@ pub(super) fn joined(setup: &Setup, found: &Match<Item>) -> Result<Event, Fault>
     if found.events.len() == 1 || setup.join.payload == Payload::Last {
         return Ok(last.item.event.clone());
     }
-    let mut data = String::from("{");
-    let mut id = String::new();
+    let (mut data, mut id) = (Vec::new(), Vec::new());
     for (input, held) in &found.events {
         let name = &setup.join.names[*input];
         let mut event = Vec::new();
         json::write(&held.item.event, &mut event);
         let event = String::from_utf8(event).map_err(|error| unbuildable(&error))?;
-        let comma = if data.len() > 1 { "," } else { "" };
         // A name is letters, digits, dots, dashes and underscores: nothing that JSON would have to escape.
-        data.push_str(&format!("{comma}\"{name}\":{event}"));
-        let comma = if id.is_empty() { "" } else { "," };
-        id.push_str(&format!("{comma}{name}={}/{}", held.item.topic, held.item.position));
+        data.push(format!("\"{name}\":{event}"));
+        id.push(format!("{name}={}/{}", held.item.topic, held.item.position));
     }
-    data.push('}');
+    let (data, id) = (format!("{{{}}}", data.join(",")), id.join(","));
     Draft::new(id, format!("/triggers/{}", setup.id), JOINED_TYPE)
         .with("time", last.at.to_string())
         .with("datacontenttype", "application/json")
