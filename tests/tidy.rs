@@ -36,6 +36,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("intake", &["event", "fault", "task", "telemetry", "flow"]),
     ("router/delivery", &["event", "fault", "task", "telemetry", "flow", "router"]),
     ("router/pipeline", &["event", "fault", "task", "telemetry", "flow", "router"]),
+    ("router/join", &["event", "fault", "task", "telemetry", "flow", "router"]),
     ("router/decision", &["event", "fault", "task", "telemetry", "flow", "router"]),
     ("component", &["proto", "event", "fault", "task", "telemetry", "flow", "frame"]),
     ("router", &[]),

@@ -174,7 +174,12 @@ fn explain_subscriber(
 ) -> anyhow::Result<()> {
     let by: Vec<&str> =
         subscriber.fires.iter().filter(|input| accepted[**input]).map(|input| inputs[*input].name.as_str()).collect();
-    if by.is_empty() {
+    if let Some(join) = &subscriber.join {
+        let by = (0..inputs.len()).filter(|input| accepted[*input] && join.rules.wants(*input));
+        let by: Vec<&str> = by.map(|input| inputs[input].name.as_str()).collect();
+        let what = if by.is_empty() { "is not concerned".to_owned() } else { format!("notes it as {}", by.join(", ")) };
+        writeln!(out, "  subscriber {}: {what} (joins events: {})", subscriber.name, join.text)?;
+    } else if by.is_empty() {
         let needs: Vec<&str> = subscriber.fires.iter().map(|input| inputs[*input].name.as_str()).collect();
         writeln!(out, "  subscriber {}: does not get it (needs {})", subscriber.name, needs.join(" or "))?;
     } else {

@@ -100,6 +100,7 @@ impl Observer for Narrator {
             Decision::Untransformed { trigger, input, cause } => {
                 tracing::info!(id, ty, trigger, input, why = cause, "filtered out: its data could not be changed");
             }
+            Decision::Joined { subscriber, step } => tracing::info!(id, ty, subscriber, "{step}"),
             Decision::Unmatched { topic } => tracing::info!(id, ty, %topic, "no trigger wants it"),
             Decision::Delivered { subscriber, address, code, attempt, took } => {
                 let ms = took.as_millis();

@@ -70,6 +70,8 @@ pub enum Reason {
     Deadline,
     /// Its subscriber does not exist any more.
     Unsubscribed,
+    /// It had to be held with others, and too many were held already.
+    Overflow,
     /// It could not be read, or is too large.
     Poison,
 }
@@ -81,6 +83,7 @@ impl Reason {
             Self::Attempts => "attempts",
             Self::Deadline => "deadline",
             Self::Unsubscribed => "unsubscribed",
+            Self::Overflow => "overflow",
             Self::Poison => "poison",
         }
     }

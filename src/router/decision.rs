@@ -22,6 +22,8 @@ pub enum Decision<'a> {
     /// The transform of an input failed, which counts as not accepted; `cause` is from the closed
     /// list of the metrics.
     Untransformed { trigger: &'a str, input: &'a str, cause: &'static str },
+    /// It was decided on for a subscriber that joins several events; `step` completes a sentence about it.
+    Joined { subscriber: &'a str, step: &'a str },
     /// No input accepted it: it is done with.
     Unmatched { topic: &'a Topic },
     /// A sink took it; `subscriber` is `namespace/trigger/subscriber`, `attempt` counts from 1.

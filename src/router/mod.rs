@@ -6,6 +6,7 @@
 //! - [`matching`] finds, among the inputs of a topic, those that take an event.
 //! - [`pipeline`] reads the topics and settles the receipts; [`delivery`] takes one event to one
 //!   destination, or puts it aside.
+//! - [`join`] keeps what subscribers wait for that join several events.
 //! - [`decision`] is what happened on the way, as data.
 //!
 //! The rooms that run Triggers never see a kind, a broker's client or a sidecar: they are handed a
@@ -15,6 +16,7 @@ pub mod condition;
 pub mod decision;
 pub mod delivery;
 pub mod filter;
+pub mod join;
 pub mod lua;
 pub mod matching;
 pub mod pipeline;

@@ -42,6 +42,8 @@ impl Intake {
 #[derive(Clone, Debug)]
 pub struct Subscriber {
     pub matched: Counter,
+    pub waiting: Counter,
+    pub blocked: Counter,
     pub delivered: Counter,
     pub failed: Counter,
     pub retried: Counter,
@@ -63,6 +65,8 @@ impl Subscriber {
         };
         Self {
             matched: counter(SubscriberOutcome::Matched),
+            waiting: counter(SubscriberOutcome::Waiting),
+            blocked: counter(SubscriberOutcome::Blocked),
             delivered: counter(SubscriberOutcome::Delivered),
             failed: counter(SubscriberOutcome::Failed),
             retried: counter(SubscriberOutcome::Retried),

@@ -87,6 +87,10 @@ pub enum InputOutcome {
 pub enum SubscriberOutcome {
     /// It fired the subscriber.
     Matched,
+    /// It is kept, or noted, until others arrive or its hold is over.
+    Waiting,
+    /// Something that the condition negates stood in its way.
+    Blocked,
     /// A sink took it.
     Delivered,
     /// An attempt failed.
@@ -114,5 +118,5 @@ macro_rules! words {
 
 words!(IntakeOutcome: Accepted = "accepted", Duplicate = "duplicate", Refused = "refused", Poison = "poison");
 words!(InputOutcome: Received = "received", Matched = "matched", Filtered = "filtered");
-words!(SubscriberOutcome: Matched = "matched", Delivered = "delivered", Failed = "failed", Retried = "retried",
-    Parked = "parked", Dead = "dead", Dropped = "dropped");
+words!(SubscriberOutcome: Matched = "matched", Waiting = "waiting", Blocked = "blocked", Delivered = "delivered",
+    Failed = "failed", Retried = "retried", Parked = "parked", Dead = "dead", Dropped = "dropped");

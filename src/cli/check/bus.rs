@@ -22,19 +22,24 @@ pub(super) struct Buses {
     known: BTreeMap<(String, String), BusDefaults>,
     /// The cluster's buses that let no namespace in.
     closed: BTreeSet<String>,
+    /// Those of another kind than the embedded one, by namespace and name.
+    foreign: BTreeSet<(String, String)>,
 }
 
 impl Buses {
     /// Judges every bus.
     pub(super) fn judge(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) -> Self {
-        let (mut known, mut closed) = (BTreeMap::new(), BTreeSet::new());
+        let (mut known, mut closed, mut foreign) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let is_foreign = |spec: &BusSpec| back_ends(spec).iter().any(|name| *name != "embedded");
         let path = FieldPath::root().field("spec");
         for bus in &documents.buses {
             let defaults = one(report, &bus.origin, |problems| {
                 judge(&bus.spec.bus, &path, secrets, problems);
                 BusDefaults::parse(&bus.name, &bus.namespace, &bus.spec.bus, &path, problems)
             });
-            known.insert((bus.namespace.clone(), bus.name.clone()), defaults);
+            let key = (bus.namespace.clone(), bus.name.clone());
+            foreign.extend(is_foreign(&bus.spec.bus).then(|| key.clone()));
+            known.insert(key, defaults);
         }
         for bus in &documents.cluster_buses {
             let defaults = one(report, &bus.origin, |problems| {
@@ -45,9 +50,11 @@ impl Buses {
                 }
                 BusDefaults::parse(&bus.name, "", &bus.spec.bus, &path, problems)
             });
-            known.insert((String::new(), bus.name.clone()), defaults);
+            let key = (String::new(), bus.name.clone());
+            foreign.extend(is_foreign(&bus.spec.bus).then(|| key.clone()));
+            known.insert(key, defaults);
         }
-        Self { known, closed }
+        Self { known, closed, foreign }
     }
 
     /// The bus that `name`, in an object of `namespace`, means: the namespace's own first, then the
@@ -56,6 +63,14 @@ impl Buses {
         let name = name.unwrap_or(DEFAULT_BUS);
         let find = |namespace: &str| self.known.get(&(namespace.to_owned(), name.to_owned()));
         find(namespace).or_else(|| find("")).cloned().unwrap_or_else(|| BusDefaults::named(name))
+    }
+
+    /// Whether the bus that is meant can join events.
+    pub(super) fn joins(&self, namespace: &str, name: Option<&str>) -> bool {
+        let name = name.unwrap_or(DEFAULT_BUS);
+        let key = |namespace: &str| (namespace.to_owned(), name.to_owned());
+        let key = if self.known.contains_key(&key(namespace)) { key(namespace) } else { key("") };
+        !self.foreign.contains(&key)
     }
 
     /// Refuses a cluster's bus that does not let the namespace in.

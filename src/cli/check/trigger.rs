@@ -14,7 +14,13 @@ pub(super) fn judge(document: &Document<TriggerSpec>, documents: &Documents, bus
     let bus = spec.event_bus.as_deref();
     let defaults = buses.find(namespace, bus);
     let topics = &defaults.topics;
-    Trigger::parse(namespace, name, spec, &defaults, problems);
+    let trigger = Trigger::parse(namespace, name, spec, &defaults, problems);
+    for (index, _) in trigger.subscribers.iter().enumerate().filter(|(_, subscriber)| subscriber.join.is_some()) {
+        if !buses.joins(namespace, bus) {
+            let path = path.field("subscribers").index(index).field("condition");
+            problems.unsupported(&path, "a condition that joins several events, on a bus that is not embedded,");
+        }
+    }
     buses.expect(namespace, bus, &path.field("eventBus"), problems);
     buses.admit(namespace, bus, &path.field("eventBus"), problems);
     for input in named(spec, &path) {

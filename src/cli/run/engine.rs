@@ -58,7 +58,7 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
     let mut watched = Vec::with_capacity(buses.len());
     for (opened, BusPlan { name, triggers, .. }) in buses.iter().zip(plan.buses) {
         watched.push((name, opened.bus.clone()));
-        if let Some(router) = join(triggers, &opened.bus, &observer, &routing, &context).await? {
+        if let Some(router) = join(triggers, opened, &observer, &routing, &context).await? {
             routers.spawn(router.run());
         }
     }
@@ -139,7 +139,7 @@ async fn open(plans: &[BusPlan], options: &Options, context: &Context) -> anyhow
 /// Joins the consumer group for all Triggers of a bus; `None` when it has none.
 async fn join(
     triggers: Vec<Trigger>,
-    bus: &Arc<dyn Bus>,
+    opened: &Opened,
     observer: &Arc<dyn Observer>,
     shutdown: &Shutdown,
     context: &Context,
@@ -147,13 +147,14 @@ async fn join(
     if triggers.is_empty() {
         return Ok(None);
     }
+    let Opened { bus, store } = opened;
     let sinks = |target: &Target, policy: &Policy| sink(target, policy, bus, &context.client);
     let plan = pipeline::Plan::new(triggers, &sinks, &context.metrics)?;
     let group = ConsumerGroup::new(CONSUMER_GROUP)?;
     let settings = pipeline::Settings::new(group);
     let (metrics, observer, clock) = (context.metrics.clone(), observer.clone(), context.clock.clone());
     let router = Router::new(plan, settings, bus.clone(), metrics, observer, clock, shutdown)?;
-    Ok(Some(router.join().await?))
+    Ok(Some(router.with_store(store.clone()).join().await?))
 }
 
 /// The sink of a target, as far as one machine can tell.

@@ -7,12 +7,17 @@
 //! name := [A-Za-z0-9_][A-Za-z0-9_.-]*        the longest match: a dash belongs to the name
 //! ```
 //!
-//! Pure: a [`Condition`] says whether it holds for what has arrived; who arrived when, and what
-//! is held, is the caller's. Refused are conditions that hold when nothing has arrived (there would be no
+//! Pure: a [`Condition`] says whether it holds for what has arrived, and [`Rules`] fold one arrival after the
+//! other into a [`State`]; who reads events and keeps states is the caller. Refused are conditions that hold when nothing has arrived (there would be no
 //! event to deliver) and those that never hold.
 
 mod check;
+mod fold;
 mod parse;
+mod reset;
+
+pub use fold::{Arrival, MAX_HOLDS, Match, NEGATION_WINDOW, Rules, State, Step};
+pub use reset::Reset;
 
 use std::collections::BTreeSet;
 

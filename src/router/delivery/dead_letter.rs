@@ -64,6 +64,20 @@ impl Delivery {
         self.give_up(to, event, history, Reason::Unsubscribed, &fault).await
     }
 
+    /// Gives up an event that would have to be held with others, of which there are too many.
+    ///
+    /// # Errors
+    /// When the event is not safe: it must be kept.
+    pub async fn give_up_held(
+        &self,
+        to: &Destination,
+        event: &Event,
+        history: &History,
+        fault: &Fault,
+    ) -> Result<(), Fault> {
+        self.give_up(to, event, history, Reason::Overflow, fault).await
+    }
+
     /// Tries again to write a letter that was parked.
     ///
     /// # Errors

@@ -177,7 +177,7 @@ pub fn unpark(parked: &Event, position: Position) -> Result<Parked, Fault> {
 }
 
 fn reason_of(word: &str) -> Reason {
-    let known = [Reason::Rejected, Reason::Attempts, Reason::Deadline, Reason::Unsubscribed];
+    let known = [Reason::Rejected, Reason::Attempts, Reason::Deadline, Reason::Unsubscribed, Reason::Overflow];
     known.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Reason::Poison)
 }
 

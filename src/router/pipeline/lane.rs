@@ -4,13 +4,15 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+use tokio::sync::oneshot;
 
 use crate::event::Event;
 use crate::fault::{Fault, FaultKind};
-use crate::flow::Topic;
+use crate::flow::{Received, Topic};
 use crate::router::decision::{Decision, Observer};
 use crate::router::delivery::Destination;
 use crate::router::filter::{Filter, Transform, Verdict};
+use crate::router::join::{Inbox, Observed, Progress};
 use crate::router::matching::Matcher;
 use crate::telemetry;
 
@@ -40,6 +42,29 @@ impl Hits {
     }
 }
 
+/// Who wants an event.
+#[derive(Default)]
+pub(super) struct Wanted {
+    pub hits: Hits,
+    /// Indexes of joins, and the inputs that accepted it; none of these has a transform.
+    joins: Vec<(u32, SmallVec<[usize; 2]>)>,
+}
+
+impl Wanted {
+    pub fn is_empty(&self) -> bool {
+        self.hits.list.is_empty() && self.joins.is_empty()
+    }
+
+    fn join(&mut self, input: &Input) {
+        for (join, place) in &input.joins {
+            match self.joins.iter_mut().find(|(known, _)| known == join) {
+                Some((_, places)) => places.push(*place),
+                None => self.joins.push((*join, SmallVec::from_slice(&[*place]))),
+            }
+        }
+    }
+}
+
 /// An input that reads the lane's topic.
 pub(super) struct Input {
     /// The Trigger, as `namespace/name`.
@@ -47,6 +72,8 @@ pub(super) struct Input {
     pub name: String,
     /// Indexes into the lane's destinations.
     pub fires: Vec<u32>,
+    /// Subscribers that join it with others: indexes into the lane's joins, and the input's place in its Trigger.
+    pub joins: Vec<(u32, usize)>,
     pub metrics: telemetry::Input,
 }
 
@@ -59,6 +86,10 @@ pub(super) struct Lane {
     /// The inputs with one: each sees an event of its own, so there is nothing to look up together.
     changing: Vec<(u32, Transform, Filter)>,
     destinations: Vec<Arc<Destination>>,
+    /// The subscribers that join events of this topic, and which of their topics it is.
+    joins: Vec<(Arc<Inbox>, usize)>,
+    /// How far it was read, when somebody joins its events.
+    pub progress: Option<Arc<Progress>>,
     pub metrics: telemetry::Topic,
 }
 
@@ -77,7 +108,26 @@ impl Lane {
                 None => plain.push((index, filter)),
             }
         }
-        Self { topic, inputs: all, matcher: Matcher::build(plain), changing, destinations, metrics }
+        let matcher = Matcher::build(plain);
+        Self { topic, inputs: all, matcher, changing, destinations, joins: Vec::new(), progress: None, metrics }
+    }
+
+    /// The lane with subscribers that join its events, each with its number for this topic.
+    pub fn joining(self, joins: Vec<(Arc<Inbox>, usize)>, progress: Option<Arc<Progress>>) -> Self {
+        Self { joins, progress, ..self }
+    }
+
+    /// Puts the event before the subscribers that join it with others; they tell when it is safe with them.
+    pub fn observe(&self, wanted: &mut Wanted, received: &Received, event: &Event) -> Vec<oneshot::Receiver<()>> {
+        let mut safe = Vec::with_capacity(wanted.joins.len());
+        for (join, inputs) in wanted.joins.drain(..) {
+            let (done, is_safe) = oneshot::channel();
+            let (inbox, topic) = &self.joins[join as usize];
+            let (at, position, event) = (received.appended, received.position, event.clone());
+            inbox.put(Observed { at, topic: *topic, position, inputs, event, done });
+            safe.push(is_safe);
+        }
+        safe
     }
 
     pub fn destination(&self, hit: Hit) -> &Destination {
@@ -85,17 +135,17 @@ impl Lane {
     }
 
     /// The destinations that the event fires, each once, however many inputs lead to it: it gets
-    /// what the first of them makes of the event.
+    /// what the first of them makes of the event. And who joins it.
     ///
     /// # Errors
     /// `Internal` when a filter panicked: then nobody knows.
-    pub fn hits(&self, event: &Event, observer: &dyn Observer) -> Result<Hits, Fault> {
+    pub fn hits(&self, event: &Event, observer: &dyn Observer) -> Result<Wanted, Fault> {
         // A filter keeps no state that a panic could leave half changed.
         std::panic::catch_unwind(AssertUnwindSafe(|| self.judge(event, observer)))
             .map_err(|_| Fault::new(FaultKind::Internal, "filter an event", "a filter panicked"))
     }
 
-    fn judge(&self, event: &Event, observer: &dyn Observer) -> Hits {
+    fn judge(&self, event: &Event, observer: &dyn Observer) -> Wanted {
         let (mut accepting, mut undecided) = (Few::<(u32, Option<u32>)>::new(), Few::<u32>::new());
         let accepts = |input: &u32| accepting.push((*input, None));
         self.matcher.matches(event, accepts, |input, cause| {
@@ -105,7 +155,8 @@ impl Lane {
         if accepting.len() < self.matcher.len() && observer.enabled() {
             self.tell_filtered(event, &accepting, &undecided, observer);
         }
-        let mut hits = Hits::default();
+        let mut wanted = Wanted::default();
+        let hits = &mut wanted.hits;
         for (index, transform, filter) in &self.changing {
             if let Some(changed) = self.change(*index, transform, filter, event, observer) {
                 accepting.push((*index, u32::try_from(hits.changed.len()).ok()));
@@ -118,8 +169,10 @@ impl Lane {
         for (input, changed) in &accepting {
             let input = &self.inputs[*input as usize];
             input.metrics.matched.inc();
-            hits.list.extend(input.fires.iter().map(|fired| Hit { destination: *fired, changed: *changed }));
+            wanted.hits.list.extend(input.fires.iter().map(|fired| Hit { destination: *fired, changed: *changed }));
+            wanted.join(input);
         }
+        let hits = &mut wanted.hits;
         if hits.list.len() > 1 {
             // Stable: of several inputs that lead to a destination the first one stays.
             hits.list.sort_by_key(|hit| hit.destination);
@@ -128,7 +181,7 @@ impl Lane {
         for hit in &hits.list {
             self.destination(*hit).metrics.matched.inc();
         }
-        hits
+        wanted
     }
 
     /// What the transform of an input makes of the event, if its filter takes that.

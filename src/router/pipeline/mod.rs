@@ -19,9 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{Bus, Group, InvalidName, Start, Subscriber, Subscription, Topic};
+use crate::flow::{Bus, Group, InvalidName, Ordering, Start, Store, Subscriber, Subscription, Topic};
 use crate::router::decision::Observer;
 use crate::router::delivery::Delivery;
+use crate::router::join::{Engine, Means, Setup};
 use crate::task::{self, Clock, Shutdown};
 use crate::telemetry::Metrics;
 
@@ -79,6 +80,7 @@ pub struct Router {
     settings: Settings,
     metrics: Arc<Metrics>,
     delivery: Arc<Delivery>,
+    store: Option<Arc<dyn Store>>,
 }
 
 impl Router {
@@ -96,17 +98,24 @@ impl Router {
         let retry_topic = retry_topic(&settings.group)
             .map_err(|error| Fault::new(FaultKind::Rejected, "name the retry topic", error.to_string()))?;
         let delivery = Delivery { bus, retry_topic, clock, observer, shutdown: shutdown.child() };
-        Ok(Self { plan, settings, metrics, delivery: Arc::new(delivery) })
+        Ok(Self { plan, settings, metrics, delivery: Arc::new(delivery), store: None })
+    }
+
+    /// Where subscribers keep what they wait for that join several events.
+    #[must_use]
+    pub fn with_store(self, store: Arc<dyn Store>) -> Self {
+        Self { store: Some(store), ..self }
     }
 
     /// Joins the consumer group on every topic. What is published from now on is kept for it.
     ///
     /// # Errors
-    /// When the bus refuses one of the subscriptions.
+    /// When the bus refuses one of the subscriptions, or a subscriber joins events and there is no store for it.
     pub async fn join(self) -> Result<Joined, Fault> {
-        let Self { plan, settings, metrics, delivery } = self;
-        let mut joined = Joined { workers: Vec::new(), topics: Vec::new(), settings, metrics, delivery };
-        let Plan { lanes, destinations } = plan;
+        let Self { plan, settings, metrics, delivery, store } = self;
+        let Plan { lanes, destinations, joins } = plan;
+        let engines = engines(joins, store, &settings.group, &delivery)?;
+        let mut joined = Joined { workers: Vec::new(), engines, topics: Vec::new(), settings, metrics, delivery };
         for lane in lanes {
             let topic = lane.topic.clone();
             joined.subscribe(&topic, joined.settings.start, Route::Lane(Arc::new(lane))).await?;
@@ -121,9 +130,29 @@ impl Router {
     }
 }
 
+/// What decides for the subscribers that join events.
+fn engines(
+    joins: Vec<Setup>,
+    store: Option<Arc<dyn Store>>,
+    group: &Group,
+    delivery: &Arc<Delivery>,
+) -> Result<Vec<Engine>, Fault> {
+    let Some(first) = joins.first() else { return Ok(Vec::new()) };
+    // Without an order nobody could tell up to where a topic was read.
+    let Some(store) = store.filter(|_| delivery.bus.capability().ordering == Ordering::Topic) else {
+        let message = "its condition joins several events, which this bus cannot do";
+        let fault = Fault::new(FaultKind::Unsupported, "wire a subscriber", message);
+        return Err(fault.with_context("subscriber", first.id.as_str()));
+    };
+    let (bus, group, delivery) = (delivery.bus.clone(), group.clone(), delivery.clone());
+    let means = Means { store, bus, group, delivery };
+    Ok(joins.into_iter().map(|setup| Engine::new(setup, means.clone())).collect())
+}
+
 /// A router that has joined its groups.
 pub struct Joined {
     workers: Vec<Worker>,
+    engines: Vec<Engine>,
     topics: Vec<Topic>,
     settings: Settings,
     metrics: Arc<Metrics>,
@@ -132,7 +161,10 @@ pub struct Joined {
 
 impl Joined {
     async fn subscribe(&mut self, topic: &Topic, start: Start, route: Route) -> Result<(), Fault> {
-        for _ in 0..self.settings.parallelism.max(1) {
+        // Whoever joins events must know up to where a topic was read: one member reads it in order.
+        let in_order = matches!(&route, Route::Lane(lane) if lane.progress.is_some());
+        let members = if in_order { 1 } else { self.settings.parallelism.max(1) };
+        for _ in 0..members {
             let subscription = Subscription {
                 topic: topic.clone(),
                 group: self.settings.group.clone(),
@@ -164,6 +196,9 @@ impl Joined {
         let watch = watch_lag(self.delivery.bus.as_ref(), &self.topics, &self.settings.group, &self.metrics, &stop);
         for worker in self.workers {
             workers.spawn(worker.run(stop.clone()));
+        }
+        for engine in self.engines {
+            workers.spawn(engine.run(stop.clone()));
         }
         let routed = async {
             let result = workers.join().await;

@@ -7,6 +7,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::flow::{Sink, Topic};
 use crate::router::delivery::Destination;
 use crate::router::filter::{Filter, Transform};
+use crate::router::join::{Inbox, Progress, Setup};
 use crate::router::route::{self, DeadLetter, Policy, Target, Trigger};
 use crate::telemetry::{self, Metrics};
 
@@ -20,21 +21,28 @@ pub struct Plan {
     pub(super) lanes: Vec<Lane>,
     /// By key, for parked events.
     pub(super) destinations: HashMap<String, Arc<Destination>>,
+    /// The subscribers that join several events.
+    pub(super) joins: Vec<Setup>,
 }
 
 impl Plan {
     /// The plan of all Triggers of one bus.
     ///
     /// # Errors
-    /// When a target has no sink, a topic's name is not legal, two subscribers have one id, or one
-    /// has a condition that joins several events.
+    /// When a target has no sink, a topic's name is not legal, or two subscribers have one id.
     pub fn new(triggers: Vec<Trigger>, sinks: &Sinks<'_>, metrics: &Metrics) -> Result<Self, Fault> {
-        let mut wiring =
-            Wiring { metrics, lanes: BTreeMap::new(), places: HashMap::new(), destinations: HashMap::new() };
+        let mut wiring = Wiring {
+            metrics,
+            lanes: BTreeMap::new(),
+            places: HashMap::new(),
+            destinations: HashMap::new(),
+            joins: Vec::new(),
+        };
         for trigger in triggers {
             wiring.trigger(trigger, sinks)?;
         }
-        Ok(Self { lanes: wiring.lanes.into_values().map(Draft::finish).collect(), destinations: wiring.destinations })
+        let Wiring { lanes, destinations, joins, .. } = wiring;
+        Ok(Self { lanes: lanes.into_values().map(Draft::finish).collect(), destinations, joins })
     }
 
     /// The topics that events are read from, the retry topic aside.
@@ -48,12 +56,26 @@ struct Draft {
     topic: Topic,
     inputs: Vec<(Input, Option<Transform>, Filter)>,
     destinations: Vec<Arc<Destination>>,
+    joins: Vec<(Arc<Inbox>, usize)>,
+    progress: Option<Arc<Progress>>,
     metrics: telemetry::Topic,
 }
 
 impl Draft {
+    /// The place of a subscriber among those that join the lane's events.
+    fn join(&mut self, setup: &mut Setup) -> u32 {
+        let progress = self.progress.get_or_insert_with(|| Arc::new(Progress::new(self.topic.clone())));
+        let known = self.joins.iter().position(|(inbox, _)| Arc::ptr_eq(inbox, &setup.inbox));
+        let place = known.unwrap_or_else(|| {
+            self.joins.push((setup.inbox.clone(), setup.topics.len()));
+            setup.topics.push(progress.clone());
+            self.joins.len() - 1
+        });
+        u32::try_from(place).unwrap_or(u32::MAX)
+    }
+
     fn finish(self) -> Lane {
-        Lane::new(self.topic, self.inputs, self.destinations, self.metrics)
+        Lane::new(self.topic, self.inputs, self.destinations, self.metrics).joining(self.joins, self.progress)
     }
 }
 
@@ -64,6 +86,7 @@ struct Wiring<'a> {
     /// Where a destination (by key) stands in a lane (by topic).
     places: HashMap<(String, String), u32>,
     destinations: HashMap<String, Arc<Destination>>,
+    joins: Vec<Setup>,
 }
 
 impl Wiring<'_> {
@@ -71,6 +94,8 @@ impl Wiring<'_> {
         let id: Arc<str> = format!("{}/{}", trigger.namespace, trigger.name).into();
         // For each input, the destinations that it fires.
         let mut fired: Vec<Vec<Arc<Destination>>> = vec![Vec::new(); trigger.inputs.len()];
+        // And the places among the joins below that want it.
+        let mut joined: Vec<Vec<usize>> = vec![Vec::new(); trigger.inputs.len()];
         for subscriber in &trigger.subscribers {
             let destinations = self.subscriber(subscriber, sinks)?;
             for input in &subscriber.fires {
@@ -78,9 +103,18 @@ impl Wiring<'_> {
                     fired.extend(destinations.iter().cloned());
                 }
             }
+            if let Some(join) = &subscriber.join {
+                for input in (0..joined.len()).filter(|input| join.rules.wants(*input)) {
+                    joined[input].push(self.joins.len());
+                }
+                let (id, join, inbox) = (subscriber.id.clone(), join.clone(), Arc::new(Inbox::default()));
+                self.joins.push(Setup { id, join, topics: Vec::new(), inbox, destinations });
+            }
         }
-        for (input, fired) in trigger.inputs.into_iter().zip(fired) {
-            self.input(&id, input, &fired)?;
+        for (place, (input, (fired, joined))) in
+            trigger.inputs.into_iter().zip(fired.into_iter().zip(joined)).enumerate()
+        {
+            self.input(&id, input, place, &fired, &joined)?;
         }
         Ok(())
     }
@@ -91,10 +125,6 @@ impl Wiring<'_> {
         subscriber: &route::Subscriber,
         sinks: &Sinks<'_>,
     ) -> Result<Vec<Arc<Destination>>, Fault> {
-        if subscriber.fires.is_empty() {
-            let fault = Fault::new(FaultKind::Unsupported, "wire a subscriber", "its condition joins several events");
-            return Err(fault.with_context("subscriber", subscriber.id.as_str()));
-        }
         let policy = &subscriber.policy;
         let dead_letters = match &subscriber.dead_letter {
             DeadLetter::Targets(targets) => targets.iter().map(|target| sinks(target, policy)).collect(),
@@ -119,7 +149,15 @@ impl Wiring<'_> {
         Ok(destinations)
     }
 
-    fn input(&mut self, trigger: &Arc<str>, input: route::Input, fired: &[Arc<Destination>]) -> Result<(), Fault> {
+    /// The input at `place` of its Trigger, and whom it fires or is joined by.
+    fn input(
+        &mut self,
+        trigger: &Arc<str>,
+        input: route::Input,
+        place: usize,
+        fired: &[Arc<Destination>],
+        joined: &[usize],
+    ) -> Result<(), Fault> {
         let topic = Topic::new(&input.topic)
             .map_err(|error| Fault::new(FaultKind::Rejected, "read a topic", error.to_string()))?;
         let metrics = self.metrics;
@@ -127,6 +165,8 @@ impl Wiring<'_> {
             topic,
             inputs: Vec::new(),
             destinations: Vec::new(),
+            joins: Vec::new(),
+            progress: None,
             metrics: metrics.topic(),
         });
         let mut places = Vec::with_capacity(fired.len());
@@ -139,7 +179,8 @@ impl Wiring<'_> {
         }
         let metrics = metrics.input(trigger, &input.name, &lane.metrics);
         let (trigger, name) = (Arc::clone(trigger), input.name);
-        lane.inputs.push((Input { trigger, name, fires: places, metrics }, input.transform, input.filter));
+        let joins = joined.iter().map(|join| (lane.join(&mut self.joins[*join]), place)).collect();
+        lane.inputs.push((Input { trigger, name, fires: places, joins, metrics }, input.transform, input.filter));
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use crate::fault::Retry;
 use crate::flow::{Sink, letter};
 use crate::router::decision::{Decision, Unobserved};
 use crate::router::filter::{Filter, Transform};
-use crate::router::route::{DeadLetter, Input, Policy, Target, Trigger};
+use crate::router::route::{BusDefaults, DeadLetter, Input, Policy, Target, Trigger};
 use crate::router::tests::{Answer, MemoryBus, TestSink, event, input, text, trigger};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -320,8 +320,24 @@ fn what_cannot_be_wired_is_refused() {
     };
     check(vec![one("nowhere")], FaultKind::NotFound);
     check(vec![one("a"), one("a")], FaultKind::Conflict);
-    let joins = trigger("t", vec![input("orders", "shop")], vec![("sub", &[], vec![http("a")], policy())]);
-    check(vec![joins], FaultKind::Unsupported);
+}
+
+#[tokio::test]
+async fn joins_without_a_store_are_refused() {
+    let bench = Bench::new();
+    bench.sink("http://a/", Answer::Code(200));
+    let input = |name: &str| serde_json::json!({"name": name, "eventSourceName": "shop", "eventName": name});
+    let subscribers = serde_json::json!([{"condition": "a && b", "sink": {"uri": "http://a/"}}]);
+    let spec = serde_json::json!({"eventSources": [input("a"), input("b")], "subscribers": subscribers});
+    let mut problems = Problems::new();
+    let spec = serde_json::from_value(spec).unwrap();
+    let joins = Trigger::parse("ns", "t", &spec, &BusDefaults::named("default"), &mut problems);
+    assert!(problems.is_empty(), "{problems}");
+    let plan = Plan::new(vec![joins], &|target, _| bench.wire(target), &bench.metrics).unwrap();
+    let (bus, metrics, observer) = (Arc::new(bench.bus.clone()), bench.metrics.clone(), bench.observer.clone());
+    let (settings, shutdown) = (bench.settings.clone(), Shutdown::new());
+    let router = Router::new(plan, settings, bus, metrics, observer, Clock::system(), &shutdown).unwrap();
+    assert_eq!(router.join().await.err().unwrap().kind(), FaultKind::Unsupported);
 }
 
 #[tokio::test(start_paused = true)]

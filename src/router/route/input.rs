@@ -49,6 +49,13 @@ pub(super) fn parse(
     inputs
 }
 
+/// The inputs as they were written, in their order: equal texts are equal inputs.
+pub(super) fn texts(spec: &TriggerSpec) -> Vec<String> {
+    // The specs came out of JSON or YAML, so they go back into it.
+    let text = |written: Written| serde_json::to_string(&written.spec).unwrap_or_default();
+    written(spec, &FieldPath::root()).into_iter().map(text).collect()
+}
+
 fn written(spec: &TriggerSpec, path: &FieldPath) -> Vec<Written> {
     let listed = spec.event_sources.iter().flatten().enumerate().map(|(index, spec)| {
         let path = path.field("eventSources").index(index);

@@ -13,6 +13,7 @@ mod bus;
 mod check;
 mod delivery;
 mod input;
+mod join;
 mod pending;
 mod policy;
 mod subscriber;
@@ -22,6 +23,7 @@ mod trigger;
 
 pub use bus::{BusDefaults, DEFAULT_BUS};
 pub use input::Input;
+pub use join::{Join, Payload};
 pub use policy::{Growth, Policy, StatusCodes};
 pub use subscriber::Subscriber;
 pub use target::{DeadLetter, Target};

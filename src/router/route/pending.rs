@@ -3,7 +3,7 @@
 
 use super::check;
 use crate::api::trigger::{
-    BatchSpec, CircuitBreakerSpec, ConditionsReset, CorrelateSpec, ParameterSpec, RateLimitSpec, SubscriberSpec,
+    BatchSpec, CircuitBreakerSpec, CorrelateSpec, ParameterSpec, RateLimitSpec, SubscriberSpec,
 };
 use crate::api::{FieldPath, Problems, value};
 
@@ -45,66 +45,12 @@ pub(super) fn subscriber(spec: &SubscriberSpec, names: &[&str], path: &FieldPath
     }
 }
 
-/// Settings of conditions that join several events.
+/// Settings of conditions that join several events, and cannot be run yet.
 fn joins(spec: &SubscriberSpec, names: &[&str], path: &FieldPath, problems: &mut Problems) {
-    if let Some(window) = &spec.window {
-        pending(&path.field("window"), "a window", problems, |path, problems| {
-            value::positive_span(window, path, problems);
-        });
-    }
-    if let Some(window) = &spec.negation_window {
-        pending(&path.field("negationWindow"), "a negation window", problems, |path, problems| {
-            value::positive_span(window, path, problems);
-        });
-    }
-    if let Some(hold) = &spec.hold {
-        let path = path.field("hold");
-        // Holding a match for no time is what happens without the setting.
-        if value::span(hold, &path, problems).is_some_and(|hold| !hold.is_zero()) {
-            problems.unsupported(&path, "holding a match");
-        }
-    }
-    if let Some(resets) = &spec.conditions_reset {
-        pending(&path.field("conditionsReset"), "forgetting held events by a schedule", problems, |path, problems| {
-            check_resets(resets, path, problems);
-        });
-    }
     if let Some(correlate) = &spec.correlate {
         pending(&path.field("correlate"), "joining events by a key", problems, |path, problems| {
             check_correlate(correlate, names, path, problems);
         });
-    }
-    if let Some(payload) = &spec.payload {
-        // One event fires what can be run today, and it is both all of them and the last.
-        value::word(payload, &[("all", ()), ("last", ())], &path.field("payload"), problems);
-    }
-}
-
-fn check_resets(resets: &[ConditionsReset], path: &FieldPath, problems: &mut Problems) {
-    for (index, reset) in resets.iter().enumerate() {
-        let path = path.index(index).field("byTime");
-        let Some(by_time) = &reset.by_time else {
-            problems.push(&path, "is missing");
-            continue;
-        };
-        check_cron(&by_time.cron, &path.field("cron"), problems);
-        if let Some(zone) = &by_time.timezone
-            && jiff::tz::TimeZone::get(zone).is_err()
-        {
-            let help = "an IANA name such as \"Europe/Berlin\"";
-            problems.push_help(&path.field("timezone"), format!("{zone:?} is no time zone"), help);
-        }
-    }
-}
-
-/// Argo: five fields, no nicknames.
-fn check_cron(cron: &str, path: &FieldPath, problems: &mut Problems) {
-    use croner::parser::{CronParser, Seconds, Year};
-    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-    if cron.trim_start().starts_with('@') || cron.split_whitespace().count() != 5 {
-        problems.push(path, "must have five fields: minute, hour, day of month, month, day of week");
-    } else if let Err(error) = parser.parse(cron) {
-        problems.push(path, format!("{cron:?} is no schedule: {}", error.to_string().trim_end_matches('.')));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The subscribers of a Trigger.
 
 use super::delivery::Delivery;
-use super::{BusDefaults, DeadLetter, Input, Policy, Target, check, pending};
+use super::{BusDefaults, DeadLetter, Input, Join, Policy, Target, check, pending};
 use crate::api::trigger::SubscriberSpec;
 use crate::api::{FieldPath, Problems};
 use crate::router::condition::{Condition, Form};
@@ -21,6 +21,8 @@ pub struct Subscriber {
     /// Indexes into the Trigger's inputs, ascending: an event accepted by any of them fires the
     /// subscriber, alone and once. Empty when the condition joins several events.
     pub fires: Vec<usize>,
+    /// How it joins several events, when its condition does.
+    pub join: Option<Join>,
     /// Each of them gets every event: the sink, then the topic. At least one.
     pub targets: Vec<Target>,
     /// Not used when the policy is at most once.
@@ -34,6 +36,8 @@ pub(super) struct Scope<'a> {
     pub(super) trigger: &'a str,
     pub(super) inputs: &'a [Input],
     pub(super) names: &'a [&'a str],
+    /// The inputs as they were written.
+    pub(super) written: &'a [String],
     pub(super) bus: &'a BusDefaults,
 }
 
@@ -80,6 +84,7 @@ impl Subscriber {
             None => position.to_string(),
         };
         let (condition, fires) = condition(spec.condition.as_deref(), scope, path, problems);
+        let join = Join::parse(spec, &condition, scope, path, problems);
         let block = spec.delivery.as_ref();
         let own = block.map(|block| Delivery::parse(block, scope.namespace, &path.field("delivery"), problems));
         let own = own.unwrap_or_default();
@@ -89,6 +94,7 @@ impl Subscriber {
             name,
             condition,
             fires,
+            join,
             targets: targets(spec, scope.namespace, path, problems),
             dead_letter: dead_letter(spec, &own, scope, path, problems),
             policy: Policy::parse(spec, &own, &scope.bus.delivery, path, problems),
@@ -97,13 +103,19 @@ impl Subscriber {
         subscriber
     }
 
+    /// Whether an event of this input fires it, alone or together with others.
+    fn wants(&self, input: usize) -> bool {
+        self.fires.contains(&input) || self.join.as_ref().is_some_and(|join| join.rules.condition.is_positive(input))
+    }
+
     /// An event that goes to a topic whose events fire the same subscriber comes back for ever.
     fn refuse_loops(&self, scope: &Scope<'_>, path: &FieldPath, problems: &mut Problems) {
         let dead: &[Target] = if let DeadLetter::Targets(targets) = &self.dead_letter { targets } else { &[] };
         for (targets, field, what) in
             [(&self.targets[..], "topic", "events"), (dead, "deadLetterTopic", "dead letters")]
         {
-            let mut firing = self.fires.iter().filter_map(|index| scope.inputs.get(*index));
+            let indexes = (0..scope.inputs.len()).filter(|index| self.wants(*index));
+            let mut firing = indexes.filter_map(|index| scope.inputs.get(index));
             let looping = firing.find(|input| targets.contains(&Target::Topic(input.topic.clone())));
             if let Some(input) = looping {
                 let message = format!("the {what} would come back for ever: {:?} reads this topic", input.name);
@@ -132,10 +144,7 @@ fn condition(
     };
     let fires = match condition.form() {
         Form::Stateless(inputs) => inputs.iter().copied().collect(),
-        Form::Stateful { .. } => {
-            problems.unsupported(&path, "a condition that joins several events");
-            Vec::new()
-        }
+        Form::Stateful { .. } => Vec::new(),
     };
     (condition, fires)
 }

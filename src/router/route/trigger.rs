@@ -27,7 +27,8 @@ impl Trigger {
         check_words(spec, &path, problems);
         let inputs = input::parse(spec, namespace, bus, &path, problems);
         let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
-        let scope = Scope { namespace, trigger: name, inputs: &inputs, names: &names, bus };
+        let written = input::texts(spec);
+        let scope = Scope { namespace, trigger: name, inputs: &inputs, names: &names, written: &written, bus };
         let subscribers = subscriber::parse(&spec.subscribers, &scope, &path.field("subscribers"), problems);
         Self { namespace: namespace.to_owned(), name: name.to_owned(), bus: bus.name.clone(), inputs, subscribers }
     }
@@ -68,6 +69,7 @@ impl Trigger {
             name: DIRECT.to_owned(),
             condition: Condition::any(events.len()),
             fires: (0..inputs.len()).collect(),
+            join: None,
             targets: target.into_iter().collect(),
             policy: Policy::of_delivery(&delivery),
             dead_letter: delivery.dead_letter.unwrap_or(DeadLetter::Generated),

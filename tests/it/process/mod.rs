@@ -6,6 +6,7 @@
 mod disk;
 mod faults;
 mod jetstream;
+mod joins;
 mod kill;
 mod lifecycle;
 mod programs;

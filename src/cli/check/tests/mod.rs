@@ -263,6 +263,18 @@ fn what_a_document_names_is_looked_for_among_the_others() {
 }
 
 #[test]
+fn joins_need_the_embedded_bus() {
+    let trigger =
+        "{inputs: {a: {eventSource: shop, event: a}, b: {eventSource: shop, event: b}}, subscribers: [{topic: t}]}";
+    let join = ("Trigger", "t", trigger);
+    assert_eq!(set(&[join]), [""; 0]);
+    assert_eq!(set(&[join, ("EventBus", "default", "{embedded: {}}")]), [""; 0]);
+    let found = set(&[join, ("EventBus", "default", "{jetstream: {url: \"nats://n\"}}")]);
+    let refusal = "condition: a condition that joins several events, on a bus that is not embedded, is not supported";
+    assert!(found.len() == 1 && found[0].contains(refusal), "{found:?}");
+}
+
+#[test]
 fn the_dead_letters_of_an_event_are_there_with_it() {
     let trigger =
         |event: &str| format!("{{inputs: {{a: {{eventSource: shop, event: {event}}}}}, subscribers: [{{topic: t}}]}}");

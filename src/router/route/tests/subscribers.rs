@@ -122,14 +122,6 @@ fn what_cannot_be_run_yet_is_named_by_its_field() {
         let expected = format!("unsupported: {path}: {feature} is not supported by this version yet");
         check_subscriber(settings, &[&expected]);
     };
-    check(json!({"window": "24h"}), "window", "a window");
-    check(json!({"negationWindow": "60s"}), "negationWindow", "a negation window");
-    check(json!({"hold": "30s"}), "hold", "holding a match");
-    check(
-        json!({"conditionsReset": [{"byTime": {"cron": "59 23 * * *", "timezone": "Europe/Berlin"}}]}),
-        "conditionsReset",
-        "forgetting held events by a schedule",
-    );
     check(json!({"correlate": {"by": {"a": "data.id"}, "maxKeys": 1}}), "correlate", "joining events by a key");
     check(json!({"batch": {"count": 100, "within": "10s"}}), "batch", "batching");
     check(
@@ -142,6 +134,22 @@ fn what_cannot_be_run_yet_is_named_by_its_field() {
     check(json!({"ordered": true}), "ordered", "ordered delivery");
     check(json!({"reply": true}), "reply", "taking events from answers");
     good(json!({"hold": "0s", "payload": "last", "ordered": false, "reply": false}));
+}
+
+#[test]
+fn settings_of_joins_that_change_nothing_are_warned_of() {
+    check_subscriber(
+        json!({
+            "window": "24h", "negationWindow": "60s", "hold": "30s",
+            "conditionsReset": [{"byTime": {"cron": "59 23 * * *", "timezone": "Europe/Berlin"}}]
+        }),
+        &[
+            "warning: window: has no effect on a condition without &&",
+            "warning: conditionsReset: has no effect on a condition without &&",
+            "warning: negationWindow: has no effect on a condition without !",
+            "warning: hold: has no effect on a condition without !",
+        ],
+    );
 }
 
 #[test]

@@ -202,11 +202,12 @@ fn conditions_are_over_the_names_of_the_inputs() {
         }
         spec
     };
-    let joins = "unsupported: spec.subscribers[0].condition: a condition that joins several events is not supported by \
-                 this version yet";
-    check(with(None), &[joins]);
-    check(with(Some("a && b-c")), &[joins]);
-    check(with(Some("a && !b-c")), &[joins]);
+    for (condition, text) in [(None, "a && b-c"), (Some("a && b-c"), "a && b-c"), (Some("a && !b-c"), "a && !b-c")] {
+        let (trigger, found) = parse(with(condition));
+        assert_eq!(found, [""; 0], "{condition:?}");
+        let subscriber = &trigger.subscribers[0];
+        assert_eq!((&subscriber.fires[..], &*subscriber.join.as_ref().unwrap().text), (&[][..], text));
+    }
     assert_eq!(parse(with(Some("b-c || (b-c && a)"))).0.subscribers[0].fires, [1]);
     let (trigger, found) = parse(with(Some("a || b")));
     assert_eq!(trigger.subscribers[0].fires, [0; 0]);

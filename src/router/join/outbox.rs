@@ -1,0 +1,105 @@
+//! Delivers matches, one after the other, and removes each when it is safe.
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::memory::outbox_prefix;
+use super::record::{self, Item, Out};
+use super::{Means, RETRY, Setup};
+use crate::event::codec::json;
+use crate::event::{Data, Draft, Event};
+use crate::fault::{Fault, FaultKind};
+use crate::flow::{Expect, Stored, Topic, Write};
+use crate::router::condition::Match;
+use crate::router::delivery::History;
+use crate::router::route::Payload;
+use crate::task::{self, Shutdown};
+
+/// The `type` of an event that was made of several.
+const JOINED_TYPE: &str = "events.openfunction.io.joined";
+
+/// Matches that are read from the store at once.
+const PAGE: usize = 64;
+
+/// What is delivered of a match: its one event, its last event, or one event with all of them.
+pub(super) fn joined(setup: &Setup, found: &Match<Item>) -> Result<Event, Fault> {
+    let last = &found.events[&found.last];
+    if found.events.len() == 1 || setup.join.payload == Payload::Last {
+        return Ok(last.item.event.clone());
+    }
+    let (mut data, mut id) = (Vec::new(), Vec::new());
+    for (input, held) in &found.events {
+        let name = &setup.join.names[*input];
+        let mut event = Vec::new();
+        json::write(&held.item.event, &mut event);
+        let event = String::from_utf8(event).map_err(|error| unbuildable(&error))?;
+        // A name is letters, digits, dots, dashes and underscores: nothing that JSON would have to escape.
+        data.push(format!("\"{name}\":{event}"));
+        id.push(format!("{name}={}/{}", held.item.topic, held.item.position));
+    }
+    let (data, id) = (format!("{{{}}}", data.join(",")), id.join(","));
+    Draft::new(id, format!("/triggers/{}", setup.id), JOINED_TYPE)
+        .with("time", last.at.to_string())
+        .with("datacontenttype", "application/json")
+        .data(Data::Text(&data))
+        .build()
+        .map_err(|error| unbuildable(&error))
+}
+
+fn unbuildable(error: &dyn std::fmt::Display) -> Fault {
+    Fault::new(FaultKind::Internal, "join events", error.to_string())
+}
+
+/// Delivers what is in the outbox, and what is put there later, until the stop is asked for.
+pub(super) async fn run(setup: &Setup, means: &Means, fired: &Notify, shutdown: &Shutdown) -> Result<(), Fault> {
+    let prefix = outbox_prefix(&setup.id);
+    while !shutdown.is_requested() {
+        let found = means.store.scan(prefix.as_bytes(), PAGE).await;
+        let delivered = match found {
+            Ok(found) if found.is_empty() => {
+                tokio::select! {
+                    () = shutdown.requested() => {}
+                    () = fired.notified() => {}
+                }
+                continue;
+            }
+            Ok(found) => deliver(setup, means, found, shutdown).await,
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = delivered {
+            tracing::warn!(subscriber = setup.id, fault = fault.chain(), "cannot deliver what was joined yet");
+            tokio::select! {
+                () = shutdown.requested() => {}
+                () = task::sleep(RETRY) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn deliver(setup: &Setup, means: &Means, found: Vec<Stored>, shutdown: &Shutdown) -> Result<(), Fault> {
+    for Stored { key, value, .. } in found {
+        if shutdown.is_requested() {
+            break;
+        }
+        send(setup, means, &value).await?;
+        means.store.write(vec![Write { key, value: None, expect: Expect::Anything }]).await?;
+    }
+    Ok(())
+}
+
+/// To all destinations, one after the other. When one of them fails those before it get it again, with the same id.
+async fn send(setup: &Setup, means: &Means, value: &Bytes) -> Result<(), Fault> {
+    let out: Out = record::read(value)?;
+    let event = record::decode(&out.event)?;
+    let topic = Topic::new(&out.topic).map_err(|error| record::damaged(&error))?;
+    for destination in &setup.destinations {
+        let history = History::new(topic.clone(), record::position(out.place));
+        if out.overflow {
+            let fault = Fault::new(FaultKind::Full, "hold a match", "too many matches of the subscriber are held");
+            return means.delivery.give_up_held(destination, &event, &history, &fault).await;
+        }
+        means.delivery.deliver(destination, &event, history).await?;
+    }
+    Ok(())
+}
