@@ -117,7 +117,7 @@ impl Fleet {
     /// Starts everything and keeps it running until `asked`.
     ///
     /// # Errors
-    /// When a child cannot be started, or ends before it was ready once: what is wrong then is wrong for good.
+    /// When a child cannot be started, or ends before all were ready once: what is wrong then is wrong for good.
     pub async fn keep(&mut self, asked: &Shutdown) -> anyhow::Result<()> {
         loop {
             self.reap().await?;
@@ -144,8 +144,8 @@ impl Fleet {
             let State::Up { running, .. } = std::mem::replace(&mut slot.state, State::Due(now)) else { continue };
             running.last_lines().await;
             self.board.set_ready(&slot.name, false);
-            if !slot.proven {
-                bail!("{} ended before it was ready ({}): its last lines say why", slot.name, status);
+            if !self.complete {
+                bail!("{} ended before all were ready ({}): its last lines say why", slot.name, status);
             }
             slot.failures = if lasted < STEADY { slot.failures + 1 } else { 1 };
             let pause = PAUSE.pause(slot.failures);

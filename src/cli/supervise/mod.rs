@@ -83,7 +83,7 @@ pub struct Terms {
 /// Starts everything, keeps it running until a signal asks to stop, stops everything.
 ///
 /// # Errors
-/// When there is no daprd that will do, a process ends before it was ready, or a stop fails.
+/// When there is no daprd that will do, a process ends before all were ready, or a stop fails.
 pub async fn run(layout: Layout, options: &Options, terms: Terms) -> anyhow::Result<()> {
     let asked = signals::shutdown()?;
     limits::raise_open_files();

@@ -51,6 +51,6 @@ async fn a_port_that_is_taken_ends_the_start_and_says_why() {
     let out = output(arguments.iter().chain(&["--admin", "127.0.0.1:0", &dapr, &named, &path])).await;
     let text = String::from_utf8(out.stderr).unwrap();
     assert_eq!(out.status.code(), Some(1), "{text}");
-    assert!(text.contains("daprd ended before it was ready") && text.contains("in use"), "{text}");
+    assert!(text.contains("daprd ended before all were ready") && text.contains("in use"), "{text}");
     assert!(fs::exists(data.join("dapr/resources")).unwrap());
 }
