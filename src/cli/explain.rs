@@ -194,7 +194,11 @@ mod tests {
     use super::*;
 
     fn explained(event: &str, from: Option<&str>) -> String {
-        let (documents, report) = documents::load(&["examples/quickstart".into()], &mut std::io::empty());
+        explained_by("examples/quickstart", event, from)
+    }
+
+    fn explained_by(example: &str, event: &str, from: Option<&str>) -> String {
+        let (documents, report) = documents::load(&[example.into()], &mut std::io::empty());
         assert!(!report.has_errors());
         let event = json::parse(event.as_bytes()).unwrap();
         let from = from.map(|text| origin(text).unwrap());
@@ -233,6 +237,35 @@ Trigger default/shop
             explained(ORDER, None)
                 .contains("input push: cannot tell, which counts as no\n    error missing_value: data ref is missing")
         );
+    }
+
+    #[test]
+    fn programs_show_what_they_saw_and_what_they_made_of_it() {
+        let order = |items: &str| {
+            let event = format!(
+                r#"{{"specversion": "1.0", "id": "7", "source": "/shop", "type": "com.shop.order", "data": {{"items": {items}}}}}"#
+            );
+            explained_by("examples/programs", &event, None)
+        };
+        let text = order(r#"[{"count": 1, "price": 60}, {"count": 1, "price": 50}]"#);
+        for line in [
+            "input bulky: filters it out\n    no: cel event.type.startsWith('com.shop.') && ",
+            "where event.type is \"com.shop.order\", event.data.items is [{\"count\":1,",
+            "input large: accepts it\n    yes: script local total = 0 for _, item in ipairs(event.items) do",
+            "input priced: accepts it\n    the data was changed to {\"items\":[{\"count\":1,",
+            "    yes: data total is 110, wanted number > 100",
+            "subscriber 2: gets it at http://127.0.0.1:9000/priced (by priced)",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+        let text = order(r#"[{"count": 11}]"#);
+        for line in [
+            "input large: cannot tell, which counts as no\n    error script: script local total",
+            "it failed: script:3: attempt to perform arithmetic on field 'price' (a nil value)",
+            "input priced: filters it out: its data could not be changed (script)",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Filters that are programs: the example of the docs, as a process, with events that they cannot judge.
+//! Filters and transforms that are programs: the example of the docs, as a process, with events that they cannot judge.
 
 use http::Method;
 
@@ -35,14 +35,18 @@ async fn scripts_and_cel_choose_events_and_what_they_cannot_judge_is_counted() {
         let uri = format!("http://127.0.0.1:{port}/orders");
         assert_eq!(client.send(Method::POST, &uri, &headers, body).await.unwrap().code, 202, "{id}");
     }
-    eventually("the chosen events arrive", || async { receiver.count() >= 4 }).await;
+    eventually("the chosen events arrive", || async { receiver.count() >= 6 }).await;
     let counted = |input: &str, cause: &str, count: u32| {
         format!(
             "penstock_filter_errors_total{{trigger=\"default/programs\",input=\"{input}\",cause=\"{cause}\"}} {count}"
         )
     };
-    let expected =
-        [counted("large", "too_costly", 1), counted("large", "script", 2), counted("bulky", "missing_value", 1)];
+    let expected = [
+        counted("priced", "script", 2),
+        counted("large", "too_costly", 1),
+        counted("large", "script", 2),
+        counted("bulky", "missing_value", 1),
+    ];
     eventually("every event is judged", || async {
         let metrics = client.get(&process.admin("/metrics")).await.unwrap().body;
         expected.iter().all(|line| metrics.contains(line.as_str()))
@@ -51,6 +55,18 @@ async fn scripts_and_cel_choose_events_and_what_they_cannot_judge_is_counted() {
     let mut seen: Vec<_> =
         receiver.seen().iter().map(|seen| format!("{} {}", seen.path, seen.header("ce-id"))).collect();
     seen.sort();
-    assert_eq!(seen, ["/bulky both", "/bulky broken", "/large both", "/large dear"], "{}", process.log());
+    assert_eq!(
+        seen,
+        ["/bulky both", "/bulky broken", "/large both", "/large dear", "/priced both", "/priced dear"],
+        "{}",
+        process.log()
+    );
+    let body = |path: &str, id: &str| {
+        let seen = receiver.seen().into_iter().find(|seen| seen.path == path && seen.header("ce-id") == id).unwrap();
+        String::from_utf8(seen.body.to_vec()).unwrap()
+    };
+    let items = r#"[{"count":1,"price":60},{"count":1,"price":50}]"#;
+    assert_eq!(body("/priced", "dear"), format!(r#"{{"items":{items},"total":110}}"#));
+    assert!(!body("/large", "dear").contains("total"));
     assert_eq!(process.stop().await, Some(0));
 }
