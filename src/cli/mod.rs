@@ -7,6 +7,7 @@
 mod admin;
 pub mod check;
 mod component;
+mod convert;
 pub mod crd;
 mod display;
 pub mod documents;
@@ -54,6 +55,7 @@ enum Command {
     Component(component::Options),
     Check(check::Options),
     Explain(explain::Options),
+    Convert(convert::Options),
     /// Prints the custom resource definitions, for `kubectl apply -f -`
     Crd,
     Display(display::Options),
@@ -69,6 +71,8 @@ enum Outcome {
     Done,
     /// What was given is wrong; nothing was started.
     Refused,
+    /// The result lacks something that was asked for, and what it lacks has been told.
+    Incomplete,
 }
 
 /// Runs the process: parses the command line, does what it says, prints the error chain once.
@@ -77,6 +81,7 @@ pub fn main() -> ExitCode {
     match dispatch(arguments) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Refused) => ExitCode::from(2),
+        Ok(Outcome::Incomplete) => ExitCode::FAILURE,
         Err(error) => {
             terminal::show("");
             // Standard error may be gone; the exit code still tells.
@@ -94,6 +99,10 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Check(options) => check(&options),
         Command::Explain(options) => {
             explain::run(&options, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())
+        }
+        Command::Convert(options) => {
+            let (mut out, mut err) = (terminal::Output::new(), std::io::stderr().lock());
+            convert::run(&options, &mut std::io::stdin().lock(), &mut out, &mut err)
         }
         Command::Crd => {
             crd::run(&mut terminal::Output::new())?;
