@@ -1,8 +1,8 @@
 //! The command line: what a person types, and the wiring behind it.
 //!
 //! The only room that reads the environment, decides exit codes, uses anyhow, and knows every
-//! other room. Nobody imports it. Exit codes: 0 done, 1 failed while running, 2 refused because
-//! of what was given.
+//! other room. Nobody imports it. Exit codes: 0 done, 1 failed while running or done in part, 2
+//! refused because of what was given.
 
 mod admin;
 pub mod check;

@@ -115,7 +115,11 @@ fn subscriber(mut from: Fields, notes: &mut Notes) -> Option<Json> {
     };
     let mut http = Fields::new(http, template.at("http"), notes);
     template.finish(notes);
-    to.insert("sink".to_owned(), json!({ "uri": http.take("url")? }));
+    let Some(uri) = http.take("url") else {
+        notes.left_out(&http.at("url"), "an http trigger needs a url: the whole trigger is left out");
+        return None;
+    };
+    to.insert("sink".to_owned(), json!({ "uri": uri }));
     if let Some(method) = http.text("method").filter(|method| method != "POST") {
         notes.left_out(&http.at("method"), format!("events are sent by POST, not {method}"));
     }
