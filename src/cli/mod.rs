@@ -1,12 +1,13 @@
 //! The command line: what a person types, and the wiring behind it.
 //!
 //! The only room that reads the environment, decides exit codes, uses anyhow, and knows every
-//! other room. Nobody imports it. Exit codes: 0 done, 1 failed while running, 2 refused because
-//! of what was given.
+//! other room. Nobody imports it. Exit codes: 0 done, 1 failed while running or done in part, 2
+//! refused because of what was given.
 
 mod admin;
 pub mod check;
 mod component;
+mod convert;
 pub mod crd;
 mod display;
 pub mod documents;
@@ -55,6 +56,7 @@ enum Command {
     Component(component::Options),
     Check(check::Options),
     Explain(explain::Options),
+    Convert(convert::Options),
     /// Prints the custom resource definitions, for `kubectl apply -f -`
     Crd,
     Display(display::Options),
@@ -72,6 +74,8 @@ enum Outcome {
     Done,
     /// What was given is wrong; nothing was started.
     Refused,
+    /// The result lacks something that was asked for, and what it lacks has been told.
+    Incomplete,
 }
 
 /// Runs the process: parses the command line, does what it says, prints the error chain once.
@@ -80,6 +84,7 @@ pub fn main() -> ExitCode {
     match dispatch(arguments) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Refused) => ExitCode::from(2),
+        Ok(Outcome::Incomplete) => ExitCode::FAILURE,
         Err(error) => {
             terminal::show("");
             // Standard error may be gone; the exit code still tells.
@@ -97,6 +102,10 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Check(options) => check(&options),
         Command::Explain(options) => {
             explain::run(&options, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())
+        }
+        Command::Convert(options) => {
+            let (mut out, mut err) = (terminal::Output::new(), std::io::stderr().lock());
+            convert::run(&options, &mut std::io::stdin().lock(), &mut out, &mut err)
         }
         Command::Crd => {
             crd::run(&mut terminal::Output::new())?;

@@ -12,10 +12,15 @@ use crate::api::crd;
 /// When `out` cannot be written to.
 pub fn run(out: &mut dyn Write) -> io::Result<()> {
     for definition in crd::definitions() {
-        writeln!(out, "---")?;
-        write_node(definition, 0, false, out)?;
+        write_document(definition, out)?;
     }
     Ok(())
+}
+
+/// Prints one YAML document, after the line that separates it from the one before.
+pub(super) fn write_document(value: &Json, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "---")?;
+    write_node(value, 0, false, out)
 }
 
 /// A mapping or sequence in block style. Each line begins with `indent` spaces, but for the first

@@ -87,6 +87,37 @@ pub fn load(paths: &[PathBuf], stdin: &mut dyn Read) -> (Documents, Report) {
     (loader.documents, loader.report)
 }
 
+/// A document of any kind, as it was written.
+#[derive(Debug)]
+pub struct Raw {
+    pub file: Arc<str>,
+    /// `Kind namespace/name`, as far as it is known.
+    pub object: String,
+    pub value: Json,
+    pub places: Places,
+}
+
+/// Reads every document in `paths` without asking what it is. The report has what could not be read.
+pub fn read_raw(paths: &[PathBuf], stdin: &mut dyn Read) -> (Vec<Raw>, Report) {
+    let mut report = Report::default();
+    let mut raws = Vec::new();
+    let (texts, unreadable) = input::read(paths, stdin);
+    for input::Unreadable { name, reason } in unreadable {
+        report.unreadable(&name, reason);
+    }
+    for input::Text { name, text } in texts {
+        report.saw_file();
+        let (trees, flaws) = yaml::read(&text);
+        for flaw in flaws {
+            report.flaw(&name, flaw.place, flaw.message);
+        }
+        for (value, places) in trees.into_iter().flat_map(|tree| unfold(tree.value, tree.places)) {
+            raws.push(Raw { file: name.clone(), object: label(&value), value, places });
+        }
+    }
+    (raws, report)
+}
+
 #[derive(Default)]
 struct Loader {
     documents: Documents,
