@@ -185,7 +185,7 @@ impl Engine {
                 }
             }
             Step::Fired(found) => {
-                self.fire(memory, &outbox::joined(&self.setup, &found)?, &found.events[&found.last].item)
+                self.fire(memory, &outbox::joined(&self.setup, &found)?, &found.events[&found.last].item);
             }
             Step::Full => memory.push(out(event, &item, true)),
         }

@@ -123,9 +123,10 @@ async fn publish(bus: &Embedded, clock: &Clock, name: usize, id: String, stream:
     let event = Draft::new(id.as_str(), "/shop", "order").build().unwrap();
     let outgoing = Outgoing { event, delay: None, deduplicate: Deduplicate::Never };
     let topic = topic(&format!("default-shop-{}", ["a", "b", "c"][name]));
-    match bus.publish(&topic, vec![outgoing]).await.pop().unwrap().unwrap() {
-        flow::Published::At(position) => stream.push((clock.now(), name, position, id)),
-        other => panic!("{other:?}"),
+    let answer = bus.publish(&topic, vec![outgoing]).await.pop().unwrap().unwrap();
+    assert!(matches!(answer, flow::Published::At(_)), "{answer:?}");
+    if let flow::Published::At(position) = answer {
+        stream.push((clock.now(), name, position, id));
     }
 }
 
@@ -157,7 +158,7 @@ async fn play(condition: &str, hold: &str, seed: u64, crash_every: Option<usize>
         let mortal = Mortal {
             inner: bus.clone(),
             left: AtomicUsize::new(crash_every.map_or(usize::MAX, |every| 1 + life % every)),
-            written: life % 2 == 0,
+            written: life.is_multiple_of(2),
         };
         let mortal = Arc::new(mortal);
         let metrics = Arc::new(Metrics::new());
