@@ -12,7 +12,7 @@ use crate::buses::{embedded, jetstream};
 use crate::fault::Fault;
 use crate::flow::{Bus, Outlet, Sink, Source, Store, Topic};
 use crate::sinks;
-use crate::sources::{cron, http, mqtt};
+use crate::sources::{cron, http, mqtt, rabbitmq};
 use crate::task::Clock;
 
 /// What one event of an `EventSource` listens to.
@@ -21,6 +21,7 @@ pub enum SourceConfig {
     Cron(cron::config::Config),
     Http(http::config::Config),
     Mqtt(Box<mqtt::config::Config>),
+    Rabbitmq(Box<rabbitmq::config::Config>),
 }
 
 impl SourceConfig {
@@ -30,6 +31,7 @@ impl SourceConfig {
             Self::Cron(_) => cron::DEFAULT_TYPE,
             Self::Http(_) => http::DEFAULT_TYPE,
             Self::Mqtt(_) => mqtt::DEFAULT_TYPE,
+            Self::Rabbitmq(_) => rabbitmq::DEFAULT_TYPE,
         }
     }
 }
@@ -76,6 +78,10 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
             SourceConfig::Mqtt(config) => {
                 let entry = mqtt::Entry { config: *config, outlet, identity, source, ty };
                 sources.push(Box::new(mqtt::Source::new(entry, clock.clone())));
+            }
+            SourceConfig::Rabbitmq(config) => {
+                let entry = rabbitmq::Entry { config: *config, outlet, identity, source, ty };
+                sources.push(Box::new(rabbitmq::Source::new(entry, clock.clone())));
             }
         }
     }

@@ -17,10 +17,11 @@ use crate::fault::Fault;
 use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
 use bus::EmbeddedBus;
-use source::{CronSource, HttpSource, MqttSource};
+use source::{CronSource, HttpSource, MqttSource, RabbitmqSource};
 
 /// The kinds that are compiled in.
-const KINDS: [&str; 4] = ["eventbus.embedded", "eventsource.http", "eventsource.cron", "eventsource.mqtt"];
+const KINDS: [&str; 5] =
+    ["eventbus.embedded", "eventsource.http", "eventsource.cron", "eventsource.mqtt", "eventsource.rabbitmq"];
 
 /// Where daprd looks for sockets when it is told nothing.
 const SOCKETS_DIR: &str = "/tmp/dapr-components-sockets";
@@ -33,7 +34,7 @@ const INJECTED: &str = "DAPR_COMPONENT_SOCKETS_FOLDER";
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "Start it before daprd, which looks for sockets once. A Component of type pubsub.eventbus.embedded,
-state.eventbus.embedded or pubsub.eventsource.http (or cron, mqtt) then works from any Dapr app; the
+state.eventbus.embedded or pubsub.eventsource.http (or cron, mqtt, rabbitmq) then works from any Dapr app; the
 folder components/ has one of each. Restart daprd when this process was restarted."
 )]
 pub struct Options {
@@ -151,6 +152,7 @@ fn kinds(options: &Offer, buses: &Arc<EmbeddedBus>, clock: &Clock) -> Vec<Kind> 
             factory: Arc::new(CronSource { buses: buses.clone(), clock: clock.clone() }),
         },
         Kind { name: KINDS[3], keeps_state: false, factory: Arc::new(MqttSource { clock: clock.clone() }) },
+        Kind { name: KINDS[4], keeps_state: false, factory: Arc::new(RabbitmqSource { clock: clock.clone() }) },
     ];
     kinds.into_iter().filter(|kind| wanted(kind.name)).collect()
 }

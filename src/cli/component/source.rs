@@ -12,7 +12,7 @@ use crate::buses::embedded;
 use crate::component::{Factory, Made};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::outlet;
-use crate::sources::{cron, http, mqtt};
+use crate::sources::{cron, http, mqtt, rabbitmq};
 use crate::task::Clock;
 
 /// Events of one source that wait for daprd; a webhook that finds it full answers 503.
@@ -87,6 +87,29 @@ impl Factory for MqttSource {
             ty: mqtt::DEFAULT_TYPE.to_owned(),
         };
         Ok(Made::Source { source: Box::new(mqtt::Source::new(entry, self.clock.clone())), events })
+    }
+}
+
+/// `RabbitMQ`: one Component is one queue.
+pub struct RabbitmqSource {
+    pub clock: Clock,
+}
+
+#[async_trait]
+impl Factory for RabbitmqSource {
+    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
+        let mut problems = Problems::new();
+        let config = rabbitmq::Config::from_metadata(metadata, &mut problems);
+        let config = config.ok_or_else(|| refused(&problems))?;
+        let (outlet, events) = outlet(OUTLET_BOUND);
+        let entry = rabbitmq::Entry {
+            config,
+            outlet,
+            identity: instance.to_owned(),
+            source: origin(instance),
+            ty: rabbitmq::DEFAULT_TYPE.to_owned(),
+        };
+        Ok(Made::Source { source: Box::new(rabbitmq::Source::new(entry, self.clock.clone())), events })
     }
 }
 

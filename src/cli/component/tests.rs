@@ -13,7 +13,7 @@ use crate::buses::embedded;
 use crate::cli::documents;
 use crate::component::Factory;
 use crate::fault::FaultKind;
-use crate::sources::{cron, http, mqtt};
+use crate::sources::{cron, http, mqtt, rabbitmq};
 
 fn components() -> BTreeMap<String, Json> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("components");
@@ -65,6 +65,9 @@ fn every_kind_has_a_component_that_its_parser_takes() {
             }
             "eventsource.mqtt" => {
                 mqtt::Config::from_metadata(&metadata, &mut problems).unwrap();
+            }
+            "eventsource.rabbitmq" => {
+                rabbitmq::Config::from_metadata(&metadata, &mut problems).unwrap();
             }
             other => panic!("{file}: unknown type {other}"),
         }

@@ -11,6 +11,7 @@ mod flow;
 mod mosquitto;
 mod nats;
 mod process;
+mod rabbitmq;
 mod raw;
 mod receiver;
 
@@ -22,6 +23,7 @@ pub use flow::{sink, write_flow};
 pub use mosquitto::Mosquitto;
 pub use nats::NatsServer;
 pub use process::Process;
+pub use rabbitmq::RabbitMq;
 pub use raw::{break_off, exchange};
 pub use receiver::{Receiver, Reply, Seen};
 
