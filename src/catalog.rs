@@ -12,7 +12,7 @@ use crate::buses::{embedded, jetstream, redis};
 use crate::fault::Fault;
 use crate::flow::{Bus, Outlet, Sink, Source, Store, Topic};
 use crate::sinks;
-use crate::sources::{self, cron, http, mqtt};
+use crate::sources::{self, cron, http, mqtt, rabbitmq};
 use crate::task::Clock;
 
 /// What one event of an `EventSource` listens to.
@@ -22,6 +22,7 @@ pub enum SourceConfig {
     Http(http::config::Config),
     Mqtt(Box<mqtt::config::Config>),
     Redis(Box<sources::redis::Config>),
+    Rabbitmq(Box<rabbitmq::config::Config>),
 }
 
 impl SourceConfig {
@@ -32,6 +33,7 @@ impl SourceConfig {
             Self::Http(_) => http::DEFAULT_TYPE,
             Self::Mqtt(_) => mqtt::DEFAULT_TYPE,
             Self::Redis(_) => sources::redis::DEFAULT_TYPE,
+            Self::Rabbitmq(_) => rabbitmq::DEFAULT_TYPE,
         }
     }
 }
@@ -82,6 +84,10 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
             SourceConfig::Redis(config) => {
                 let entry = sources::redis::Entry { config: *config, outlet, identity, source, ty };
                 sources.push(Box::new(sources::redis::Source::new(entry)));
+            }
+            SourceConfig::Rabbitmq(config) => {
+                let entry = rabbitmq::Entry { config: *config, outlet, identity, source, ty };
+                sources.push(Box::new(rabbitmq::Source::new(entry, clock.clone())));
             }
         }
     }

@@ -8,4 +8,5 @@ pub mod cron;
 pub mod http;
 pub mod kafka;
 pub mod mqtt;
+pub mod rabbitmq;
 pub mod redis;

@@ -101,7 +101,7 @@ pub fn address(text: &str, schemes: &[(&str, u16)], path: &FieldPath, problems: 
 }
 
 /// RFC 3986, 2.1; what is no escape is left as it is.
-fn percent_decode(text: &str) -> String {
+pub fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {

@@ -10,12 +10,12 @@ use crate::api::{FieldPath, Problems, Secrets, value};
 use crate::cli::documents::Document;
 use crate::intake::Overrides;
 use crate::router::route::Trigger;
-use crate::sources::{cron, kafka, mqtt, redis};
+use crate::sources::{cron, kafka, mqtt, rabbitmq, redis};
 
 /// The kinds, in the order of the documentation.
 const KINDS: [&str; 9] = ["http", "cron", "kafka", "mqtt", "nats", "redis", "rabbitmq", "s3", "kubernetes"];
 /// The kinds that this version runs.
-const RUNNING: [&str; 4] = ["http", "cron", "mqtt", "redis"];
+const RUNNING: [&str; 5] = ["http", "cron", "mqtt", "redis", "rabbitmq"];
 /// The longest name of an event: it becomes a label, as the names of objects do.
 const MAX_EVENT: usize = 63;
 
@@ -104,7 +104,7 @@ fn judge_common(entry: &Entry<'_>, path: &FieldPath, problems: &mut Problems) {
     {
         problems.push(&path.field("attributes"), error.to_string());
     }
-    if !["kafka", "mqtt", "redis"].contains(&entry.kind) {
+    if !["kafka", "mqtt", "redis", "rabbitmq"].contains(&entry.kind) {
         Backoff::parse(entry.common.connection_backoff.as_ref(), &path.field("connectionBackoff"), problems);
         client::lag_threshold(entry.common.scale_option.as_ref(), &path.field("scaleOption"), problems);
     }
@@ -123,6 +123,9 @@ fn judge_kinds(spec: &EventSourceSpec, path: &FieldPath, secrets: &dyn Secrets, 
     }
     for (event, raw) in spec.redis.iter().flatten() {
         redis::config::Config::parse(raw, event, &path.field("redis").field(event), secrets, problems);
+    }
+    for (event, raw) in spec.rabbitmq.iter().flatten() {
+        rabbitmq::config::Config::parse(raw, &path.field("rabbitmq").field(event), secrets, problems);
     }
     let present = events(spec);
     for kind in KINDS.into_iter().filter(|kind| !RUNNING.contains(kind)) {

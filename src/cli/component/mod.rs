@@ -17,15 +17,16 @@ use crate::fault::Fault;
 use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
 use bus::{EmbeddedBus, RedisBus};
-use source::{CronSource, HttpSource, MqttSource, RedisSource};
+use source::{CronSource, HttpSource, MqttSource, RabbitmqSource, RedisSource};
 
 /// The kinds that are compiled in.
-const KINDS: [&str; 6] = [
+const KINDS: [&str; 7] = [
     "eventbus.embedded",
     "eventbus.redis",
     "eventsource.http",
     "eventsource.cron",
     "eventsource.mqtt",
+    "eventsource.rabbitmq",
     "eventsource.redis",
 ];
 
@@ -40,8 +41,8 @@ const INJECTED: &str = "DAPR_COMPONENT_SOCKETS_FOLDER";
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "Start it before daprd, which looks for sockets once. A Component of type pubsub.eventbus.embedded,
-state.eventbus.embedded (or .redis) or pubsub.eventsource.http (or cron, mqtt, redis) then works from any Dapr app;
-the folder components/ has one of each. Restart daprd when this process was restarted."
+state.eventbus.embedded (or .redis) or pubsub.eventsource.http (or cron, mqtt, rabbitmq, redis) then works from any
+Dapr app; the folder components/ has one of each. Restart daprd when this process was restarted."
 )]
 pub struct Options {
     #[command(flatten)]
@@ -154,6 +155,7 @@ fn kinds(options: &Offer, buses: &Arc<EmbeddedBus>, clock: &Clock) -> Vec<Kind> 
         source("eventsource.cron", Arc::new(CronSource { buses: buses.clone(), clock: clock.clone() })),
         source("eventsource.mqtt", Arc::new(MqttSource { clock: clock.clone() })),
         source("eventsource.redis", Arc::new(RedisSource)),
+        source("eventsource.rabbitmq", Arc::new(RabbitmqSource { clock: clock.clone() })),
     ];
     kinds.into_iter().filter(|kind| wanted(kind.name)).collect()
 }

@@ -14,7 +14,7 @@ use crate::component::{Factory, Made};
 use crate::event::Draft;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::outlet;
-use crate::sources::{cron, http, mqtt, redis};
+use crate::sources::{cron, http, mqtt, rabbitmq, redis};
 use crate::task::Clock;
 
 /// Events of one source that wait for daprd; a webhook that finds it full answers 503.
@@ -117,6 +117,30 @@ impl Factory for RedisSource {
             ty: redis::DEFAULT_TYPE.to_owned(),
         };
         Ok(Made::Source { source: Box::new(redis::Source::new(entry)), events })
+    }
+}
+
+/// `RabbitMQ`: one Component is one queue.
+pub struct RabbitmqSource {
+    pub clock: Clock,
+}
+
+#[async_trait]
+impl Factory for RabbitmqSource {
+    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
+        let mut problems = Problems::new();
+        let (metadata, source) = origin(instance, metadata, &mut problems);
+        let config = rabbitmq::Config::from_metadata(&metadata, &mut problems);
+        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
+        let (outlet, events) = outlet(OUTLET_BOUND);
+        let entry = rabbitmq::Entry {
+            config,
+            outlet,
+            identity: instance.to_owned(),
+            source,
+            ty: rabbitmq::DEFAULT_TYPE.to_owned(),
+        };
+        Ok(Made::Source { source: Box::new(rabbitmq::Source::new(entry, self.clock.clone())), events })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::cli::report::Report;
 use crate::flow::Topic;
 use crate::intake::Overrides;
 use crate::router::route::{BusDefaults, DEFAULT_BUS, DeadLetter, Subscriber, Target, Trigger, dead_letter_topic};
-use crate::sources::{self, cron, http, mqtt};
+use crate::sources::{self, cron, http, mqtt, rabbitmq};
 
 /// Buses with their Triggers, and what feeds them.
 #[derive(Debug, Default)]
@@ -203,6 +203,12 @@ impl Planner<'_> {
             let at = path.field("redis").field(event);
             let config = sources::redis::Config::parse(raw, event, &at, self.secrets, &mut self.judged);
             self.feed(bus, document, event, &raw.common, Some(SourceConfig::Redis(Box::new(config))));
+        }
+        for (event, raw) in spec.rabbitmq.iter().flatten() {
+            events.push(event.as_str());
+            let at = path.field("rabbitmq").field(event);
+            let config = rabbitmq::config::Config::parse(raw, &at, self.secrets, &mut self.judged);
+            self.feed(bus, document, event, &raw.common, Some(SourceConfig::Rabbitmq(Box::new(config))));
         }
         let bus = &mut self.plan.buses[bus];
         if let Some(direct) = Trigger::of_event_source(namespace, name, spec, &events, &bus.defaults, &mut self.judged)

@@ -37,7 +37,7 @@ pub(super) enum Heard {
     },
     Subscribed,
     Message(Message),
-    /// An identifier is free again (QoS 2).
+    /// An identifier is free again (`QoS` 2).
     Released(u16),
     /// The client said good-bye.
     Left,
@@ -328,8 +328,7 @@ fn lost_v3(error: ConnectionError) -> Fault {
         ConnectionError::ConnectionRefused(code) => busy(&code),
         ConnectionError::Io(error) => unreachable(error),
         ConnectionError::Tls(error) => no_tls(error),
-        ConnectionError::NetworkTimeout => silent(),
-        ConnectionError::MqttState(StateError::AwaitPingResp) => silent(),
+        ConnectionError::NetworkTimeout | ConnectionError::MqttState(StateError::AwaitPingResp) => silent(),
         other => Fault::new(FaultKind::Unavailable, LISTEN, "the connection is lost").with_source(other),
     }
 }
@@ -349,8 +348,7 @@ fn lost_v5(error: v5::ConnectionError) -> Fault {
         v5::ConnectionError::ConnectionRefused(code) => busy(&code),
         v5::ConnectionError::Io(error) => unreachable(error),
         v5::ConnectionError::Tls(error) => no_tls(error),
-        v5::ConnectionError::Timeout(_) => silent(),
-        v5::ConnectionError::MqttState(v5::StateError::AwaitPingResp) => silent(),
+        v5::ConnectionError::Timeout(_) | v5::ConnectionError::MqttState(v5::StateError::AwaitPingResp) => silent(),
         other => Fault::new(FaultKind::Unavailable, LISTEN, "the connection is lost").with_source(other),
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct Message {
     pub topic: String,
     pub payload: Bytes,
     pub qos: Qos,
-    /// The packet's identifier; 0 with QoS 0.
+    /// The packet's identifier; 0 with `QoS` 0.
     pub packet: u16,
     pub retained: bool,
     /// MQTT 5 only.

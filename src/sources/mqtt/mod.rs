@@ -6,7 +6,7 @@
 //! - `link`: one connection, whatever the version of the protocol.
 //! - [`Source`]: takes messages in, hands events out, and acknowledges what was kept.
 //!
-//! A message is acknowledged (QoS 1: PUBACK, QoS 2: PUBREC) only after its event was kept. The session
+//! A message is acknowledged (`QoS` 1: PUBACK, `QoS` 2: PUBREC) only after its event was kept. The session
 //! outlives the connection and the process, unless `cleanSession` says otherwise: what was not
 //! acknowledged is sent again. MQTT gives messages no identity, so a message that is no `CloudEvent`
 //! gets a new id when another process, or another replica, is sent it again.

@@ -96,7 +96,7 @@ fn client_id(entry: &Entry) -> String {
 /// One message's event on its way.
 struct Work {
     handout: Handout,
-    /// None with QoS 0, which acknowledges nothing.
+    /// None with `QoS` 0, which acknowledges nothing.
     token: Option<Token>,
 }
 

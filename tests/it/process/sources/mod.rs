@@ -3,6 +3,7 @@
 mod cron;
 mod events;
 mod mqtt;
+mod rabbitmq;
 mod refusals;
 mod senders;
 mod topics;

@@ -1,0 +1,158 @@
+//! Takes messages in, hands events out, and acknowledges what was kept.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use lapin::Acker;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicNackOptions};
+
+use super::config::Config;
+use super::link::{self, Link};
+use super::message::{self, Terms};
+use crate::fault::{Fault, FaultKind};
+use crate::flow::{self, Handout, Kept, Outlet, Position};
+use crate::task::{self, Backoff, Clock, Shutdown};
+
+const CONSUME: &str = "consume from RabbitMQ";
+
+/// The pauses before an event that was not kept is handed out again.
+const AGAIN: Backoff = Backoff { base: Duration::from_secs(1), factor: 2.0, jitter: 0.2, cap: Duration::from_secs(30) };
+
+/// Before a message whose event was refused for good goes back to the queue, which would bring it
+/// again at once.
+const BACK: Duration = Duration::from_secs(30);
+
+/// One queue and where its events go.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub config: Config,
+    pub outlet: Outlet,
+    /// `namespace/source/event`: the queue is named after it unless the settings name one.
+    pub identity: String,
+    /// The `source` of events that are wrapped.
+    pub source: String,
+    /// The `type` of events that are wrapped, such as [`super::DEFAULT_TYPE`].
+    pub ty: String,
+}
+
+/// Listens to one queue.
+pub struct Source {
+    entry: Entry,
+    clock: Clock,
+}
+
+impl Source {
+    pub fn new(entry: Entry, clock: Clock) -> Self {
+        Self { entry, clock }
+    }
+}
+
+#[async_trait]
+impl flow::Source for Source {
+    async fn run(self: Box<Self>, shutdown: Shutdown) -> Result<(), Fault> {
+        let Config { queue, backoff, .. } = &self.entry.config;
+        let queue = queue.clone().unwrap_or_else(|| format!("penstock.{}", self.entry.identity.replace('/', ".")));
+        let pauses = Backoff { base: backoff.base, factor: backoff.factor, jitter: backoff.jitter, cap: backoff.cap };
+        let (mut failures, mut agreed) = (0, false);
+        loop {
+            // Dropping it half way leaves nothing behind but a connection that closes.
+            let opened = tokio::select! {
+                () = shutdown.requested() => return Ok(()),
+                opened = Link::open(&self.entry.config, &queue) => opened,
+            };
+            let fault = match opened {
+                Ok(link) => {
+                    (failures, agreed) = (0, true);
+                    tracing::info!(queue, "consuming from RabbitMQ");
+                    match self.consume(link, &shutdown).await {
+                        Ok(()) => return Ok(()),
+                        Err(fault) => fault.with_context("queue", &queue),
+                    }
+                }
+                Err(fault) => fault,
+            };
+            failures += 1;
+            let last = backoff.steps.is_some_and(|steps| failures >= steps);
+            if last || (!agreed && !fault.is_retryable()) {
+                return Err(fault);
+            }
+            let pause = pauses.pause(failures);
+            tracing::warn!(fault = fault.chain(), failures, ?pause, "no connection to RabbitMQ; trying again");
+            tokio::select! {
+                () = shutdown.requested() => return Ok(()),
+                () = task::sleep(pause) => {}
+            }
+        }
+    }
+}
+
+impl Source {
+    /// Works with one connection until it is lost, or until `shutdown` and everything is settled.
+    async fn consume(&self, mut link: Link, shutdown: &Shutdown) -> Result<(), Fault> {
+        let mut out = FuturesUnordered::new();
+        let mut stopping = false;
+        loop {
+            if stopping && out.is_empty() {
+                link.close().await;
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                Some(settled) = out.next(), if !out.is_empty() => {
+                    let settled: lapin::Result<()> = settled;
+                    // The connection is gone, and with it everything that is out: it comes again.
+                    settled.map_err(|error| link::fault(CONSUME, error))?;
+                }
+                () = shutdown.requested(), if !stopping => {
+                    stopping = true;
+                    link.cancel().await;
+                }
+                // The broker brings no more than `prefetch` before it is answered.
+                delivery = link.consumer.next(), if !stopping => {
+                    let gone = || Fault::new(FaultKind::Unavailable, CONSUME, "the broker has ended the consumer");
+                    let delivery = delivery.ok_or_else(gone)?.map_err(|error| link::fault(CONSUME, error))?;
+                    let (mut handout, acker) = self.handout(delivery);
+                    // Cancel-safe, and a message that is not handed out is not acknowledged.
+                    tokio::select! {
+                        biased;
+                        () = shutdown.requested() => continue,
+                        given = handout.give() => if given.is_err() { continue },
+                    }
+                    out.push(settle(handout, acker, shutdown.clone()));
+                }
+            }
+        }
+    }
+
+    fn handout(&self, delivery: Delivery) -> (Handout, Acker) {
+        let Entry { config, outlet, source, ty, .. } = &self.entry;
+        let Delivery { delivery_tag, routing_key, redelivered, properties, data, acker, .. } = delivery;
+        let now = self.clock.now();
+        let terms = Terms { source, ty, json_body: config.json_body, now };
+        let attempt = message::attempt(&properties, redelivered);
+        let event = message::event(routing_key.as_str(), &properties, Bytes::from(data), &terms);
+        let position = Position { major: delivery_tag, minor: 0 };
+        (Handout::new(outlet.clone(), event, position, now, attempt), acker)
+    }
+}
+
+/// Answers for one message.
+async fn settle(handout: Handout, acker: Acker, shutdown: Shutdown) -> lapin::Result<()> {
+    match handout.kept(AGAIN, shutdown.clone()).await {
+        Kept::Yes => acker.ack(BasicAckOptions::default()).await.map(drop),
+        Kept::Never(fault) => {
+            tracing::warn!(fault = fault.chain(), "an event is refused; its message goes back to the queue");
+            tokio::select! {
+                () = shutdown.requested() => {}
+                () = task::sleep(BACK) => {}
+            }
+            acker.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await.map(drop)
+        }
+        // It goes back to the queue with the connection.
+        Kept::Stopped => Ok(()),
+    }
+}
