@@ -65,19 +65,6 @@ SERVERS
     DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
-# Kafka as a folder of jars, from Maven Central; tests start it in KRaft mode, one process.
-install_kafka() {
-    local wanted target
-    wanted="$(sed -n 's|.*<kafka.version>\(.*\)</kafka.version>.*|\1|p' kafka/pom.xml)"
-    target="$tools/kafka-$wanted"
-    [ -d "$target" ] && return
-    echo "installing Kafka $wanted (seconds, once)" >&2
-    rm -rf "$target.new"
-    mvn -q -B -f kafka/pom.xml dependency:copy-dependencies -DoutputDirectory="$target.new" >&2
-    mv "$target.new" "$target"
-}
-
 install_daprd
 install_nats_server
 install_debian
-install_kafka
