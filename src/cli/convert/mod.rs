@@ -1,4 +1,4 @@
-//! `penstock convert`: objects of Argo Events, Knative Eventing and OpenFunction into ours.
+//! `penstock convert`: objects of Argo Events, Knative Eventing and `OpenFunction` into ours.
 //!
 //! A field is either converted or reported: [`fields::Fields`] hands members out, and whatever
 //! nobody took is named at the end. What is printed is then judged by the rooms of
@@ -29,7 +29,7 @@ const OURS: &str = "events.openfunction.io/v1alpha1";
 const KNOWN: &str = "argoproj.io Sensor, EventSource; eventing.knative.dev Trigger, Broker; \
                      events.openfunction.io EventSource, EventBus, ClusterEventBus, Trigger";
 
-/// Turns YAML of Argo Events, Knative Eventing and OpenFunction v1alpha1 into YAML for penstock
+/// Turns YAML of Argo Events, Knative Eventing and `OpenFunction` v1alpha1 into YAML for penstock
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "The result goes to standard output; what has no equivalent or means something else is listed on

@@ -1,4 +1,4 @@
-//! Objects of the OpenFunction v1alpha1 release, whose group and version are ours.
+//! Objects of the `OpenFunction` v1alpha1 release, whose group and version are ours.
 //!
 //! They are read as they are; only the inputs of a Trigger become the list that can have filters.
 
