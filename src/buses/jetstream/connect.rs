@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event};
 use tokio::sync::watch;
 
-use super::config::{Config, Login, Tls};
+use super::config::{Config, Login, Secret, Tls};
 use crate::dial::{self, Trust};
 use crate::fault::{Fault, FaultKind};
 use crate::task;
@@ -104,7 +104,7 @@ pub(super) async fn connect(config: &Config) -> Result<(Client, Arc<Told>), Faul
 
 fn trust(tls: &Tls) -> Trust<'_> {
     let identity = tls.identity.as_ref().map(|(cert, key)| (cert.expose(), key.expose()));
-    Trust { ca: tls.ca.as_ref().map(|pem| pem.expose()), identity, insecure: tls.insecure }
+    Trust { ca: tls.ca.as_ref().map(Secret::expose), identity, insecure: tls.insecure }
 }
 
 fn pause(attempts: usize) -> Duration {

@@ -21,7 +21,7 @@ use crate::event::{Data, Draft, Event, InvalidEvent, SPEC_VERSION};
 pub fn read<'a>(
     attributes: impl Iterator<Item = (&'a str, Value<'a>)>,
     content_type: Option<&'a str>,
-    body: Bytes,
+    body: &Bytes,
 ) -> Result<Message, InvalidEvent> {
     let attributes: Vec<_> = attributes.collect();
     if let Some(Ok(value)) = content_type.map(HeaderValue::from_str) {
@@ -32,10 +32,10 @@ pub fn read<'a>(
         }
     }
     if attributes.iter().any(|(name, _)| *name == "specversion") {
-        return binary(attributes, content_type, &body).map(Message::Event);
+        return binary(attributes, content_type, body).map(Message::Event);
     }
     match content_type {
-        None => Ok(json::parse(&body).map_or(Message::Opaque, Message::Event)),
+        None => Ok(json::parse(body).map_or(Message::Opaque, Message::Event)),
         Some(_) => Ok(Message::Opaque),
     }
 }
@@ -86,7 +86,7 @@ mod tests {
 
     fn check(attributes: &[(&'static str, &'static str)], content_type: Option<&str>, body: &'static str) -> String {
         let attributes = attributes.iter().map(|(name, text)| (*name, Value::from(*text)));
-        match read(attributes, content_type, Bytes::from_static(body.as_bytes())) {
+        match read(attributes, content_type, &Bytes::from_static(body.as_bytes())) {
             Ok(Message::Event(event)) => {
                 let more: Vec<_> = event.attributes().map(|(name, value)| format!("{name}={}", value.text())).collect();
                 let data = event.data_bytes().map(|data| String::from_utf8(data.to_vec()).unwrap());

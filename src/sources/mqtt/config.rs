@@ -1,9 +1,10 @@
 //! The settings of one MQTT topic filter.
 
+pub use crate::api::Secret;
 use crate::api::client::{self, Address, Backoff, Endpoint, Tls};
 use crate::api::event_source::MqttEvent;
 use crate::api::metadata::{self, Key, Metadata, Shape, Values};
-use crate::api::{FieldPath, Problems, Secret, SecretValue, Secrets, secret, value};
+use crate::api::{FieldPath, Problems, SecretValue, Secrets, secret, value};
 
 /// Schemes, their default ports, and whether they mean TLS.
 const SCHEMES: [(&str, u16); 5] = [("mqtt", 1883), ("tcp", 1883), ("mqtts", 8883), ("ssl", 8883), ("tls", 8883)];

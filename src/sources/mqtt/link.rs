@@ -11,7 +11,7 @@ use rumqttc::v5;
 use rumqttc::v5::mqttbytes::v5 as packets;
 use rumqttc::{ConnectReturnCode, ConnectionError, Packet, StateError, TlsConfiguration, Transport};
 
-use super::config::{Config, Qos, Version};
+use super::config::{Config, Qos, Secret, Version};
 use super::message::Message;
 use crate::dial::{self, Trust};
 use crate::fault::{Fault, FaultKind};
@@ -71,11 +71,11 @@ impl Link {
             None => Transport::tcp(),
             Some(tls) => {
                 let identity = tls.identity.as_ref().map(|(cert, key)| (cert.expose(), key.expose()));
-                let trust = Trust { ca: tls.ca.as_ref().map(|pem| pem.expose()), identity, insecure: tls.insecure };
+                let trust = Trust { ca: tls.ca.as_ref().map(Secret::expose), identity, insecure: tls.insecure };
                 Transport::tls_with_config(TlsConfiguration::Rustls(dial::tls(trust)?.into()))
             }
         };
-        let password = config.password.as_ref().map(|password| password.expose()).unwrap_or_default();
+        let password = config.password.as_ref().map(Secret::expose).unwrap_or_default();
         let login = config.username.as_ref().map(|name| (name.expose(), password));
         // Room for every acknowledgement that can be due, so that sending one never waits.
         let requests = usize::from(window) * 4;

@@ -44,7 +44,7 @@ pub(super) fn event(message: &Message, terms: &Terms<'_>) -> Result<Event, Poiso
     };
     let attributes = message.properties.iter().map(|(name, text)| (name.as_str(), Value::from(text.as_str())));
     let content_type = message.content_type.as_deref().filter(|text| !text.is_empty());
-    match properties::read(attributes, content_type, message.payload.clone()).map_err(poison)? {
+    match properties::read(attributes, content_type, &message.payload).map_err(poison)? {
         Read::Event(event) => Ok(event),
         Read::Batch(_) => {
             let fault = Fault::new(FaultKind::Malformed, "read a message", "a batch is not one event")

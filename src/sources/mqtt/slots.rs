@@ -44,7 +44,7 @@ struct Slot {
 /// The packets of one session.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    slots: HashMap<u16, Slot>,
+    packets: HashMap<u16, Slot>,
     serial: u64,
     connected: bool,
 }
@@ -57,53 +57,53 @@ impl Slots {
     /// The connection is gone; nothing can be acknowledged until its messages come again.
     pub(super) fn disconnected(&mut self) {
         self.connected = false;
-        self.slots.values_mut().for_each(|slot| slot.here = false);
+        self.packets.values_mut().for_each(|slot| slot.here = false);
     }
 
     /// A connection stands; unless it goes on with the session, all identifiers are free again.
     pub(super) fn connected(&mut self, resumed: bool) {
         self.connected = true;
         if !resumed {
-            self.slots.clear();
+            self.packets.clear();
         }
     }
 
     /// A message with an identifier came.
     pub(super) fn take(&mut self, message: &Message) -> Taken {
-        if let Some(slot) = self.slots.get_mut(&message.packet)
+        if let Some(slot) = self.packets.get_mut(&message.packet)
             && slot.topic == message.topic
             && slot.payload == message.payload
         {
             slot.here = true;
             let kept = slot.kept;
             if kept && message.qos == Qos::AtLeastOnce {
-                self.slots.remove(&message.packet);
+                self.packets.remove(&message.packet);
             }
             return if kept { Taken::Kept } else { Taken::OnItsWay };
         }
         self.serial += 1;
         let (topic, payload) = (message.topic.clone(), message.payload.clone());
-        self.slots.insert(message.packet, Slot { serial: self.serial, here: true, kept: false, topic, payload });
+        self.packets.insert(message.packet, Slot { serial: self.serial, here: true, kept: false, topic, payload });
         Taken::New(Token { packet: message.packet, qos: message.qos, serial: self.serial })
     }
 
     /// An event was kept; whether its message is to be acknowledged now.
     pub(super) fn keep(&mut self, token: Token) -> bool {
-        let Some(slot) = self.slots.get_mut(&token.packet).filter(|slot| slot.serial == token.serial) else {
+        let Some(slot) = self.packets.get_mut(&token.packet).filter(|slot| slot.serial == token.serial) else {
             return false;
         };
         slot.kept = true;
         let here = slot.here;
         // With QoS 2 the identifier stays in use until the broker releases it.
         if here && token.qos == Qos::AtLeastOnce {
-            self.slots.remove(&token.packet);
+            self.packets.remove(&token.packet);
         }
         here
     }
 
     /// The broker released an identifier (PUBREL).
     pub(super) fn release(&mut self, packet: u16) {
-        self.slots.remove(&packet);
+        self.packets.remove(&packet);
     }
 }
 

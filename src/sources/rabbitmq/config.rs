@@ -1,9 +1,10 @@
 //! The settings of one queue.
 
+pub use crate::api::Secret;
 use crate::api::client::{self, Address, Backoff, Endpoint, Tls};
 use crate::api::event_source::{RabbitmqEvent, RabbitmqExchange};
 use crate::api::metadata::{self, Key, Metadata, Shape, Values};
-use crate::api::{FieldPath, Problems, Secret, Secrets, secret, value};
+use crate::api::{FieldPath, Problems, Secrets, secret, value};
 
 /// The keys of a Component's metadata.
 pub const KEYS: [Key; 20] = [

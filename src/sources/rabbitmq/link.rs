@@ -11,7 +11,7 @@ use lapin::types::{FieldTable, ShortString};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{Channel, Connection, ConnectionProperties, Consumer, ErrorKind};
 
-use super::config::{Config, Exchange, ExchangeKind};
+use super::config::{Config, Exchange, ExchangeKind, Secret};
 use crate::dial::{self, Trust};
 use crate::fault::{Fault, FaultKind, Retry};
 use crate::task;
@@ -74,7 +74,7 @@ async fn connect(config: &Config) -> Result<Connection, Fault> {
         None => None,
         Some(tls) => {
             let identity = tls.identity.as_ref().map(|(cert, key)| (cert.expose(), key.expose()));
-            let trust = Trust { ca: tls.ca.as_ref().map(|pem| pem.expose()), identity, insecure: tls.insecure };
+            let trust = Trust { ca: tls.ca.as_ref().map(Secret::expose), identity, insecure: tls.insecure };
             Some(RustlsConnector::from(dial::tls(trust)?))
         }
     };

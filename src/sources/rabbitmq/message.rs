@@ -42,7 +42,7 @@ pub(super) fn event(
         Some((name, value(found)?))
     });
     let content_type = properties.content_type().as_ref().map(|text| text.as_str()).filter(|text| !text.is_empty());
-    match properties::read(attributes, content_type, body.clone()).map_err(poison)? {
+    match properties::read(attributes, content_type, &body).map_err(poison)? {
         Read::Event(event) => Ok(event),
         Read::Batch(_) => {
             let fault = Fault::new(FaultKind::Malformed, "read a message", "a batch is not one event");

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 pub use start::Start;
 
+pub use crate::api::Secret;
 pub use crate::api::client::Tls;
 use crate::api::client::{self, Address, Endpoint};
 use crate::api::event_bus::{JetstreamBus, NatsNative, NatsStreamingBus};
-use crate::api::{FieldPath, Problems, Secret, Secrets, secret, value};
+use crate::api::{FieldPath, Problems, Secrets, secret, value};
 
 /// Schemes and their default ports.
 const SCHEMES: [(&str, u16); 2] = [("nats", 4222), ("tls", 4222)];
