@@ -87,13 +87,8 @@ impl Factory for MqttSource {
         let config = mqtt::Config::from_metadata(&metadata, &mut problems);
         let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
         let (outlet, events) = outlet(OUTLET_BOUND);
-        let entry = mqtt::Entry {
-            config,
-            outlet,
-            identity: instance.to_owned(),
-            source,
-            ty: mqtt::DEFAULT_TYPE.to_owned(),
-        };
+        let entry =
+            mqtt::Entry { config, outlet, identity: instance.to_owned(), source, ty: mqtt::DEFAULT_TYPE.to_owned() };
         Ok(Made::Source { source: Box::new(mqtt::Source::new(entry, self.clock.clone())), events })
     }
 }
@@ -109,13 +104,8 @@ impl Factory for RedisSource {
         let config = redis::Config::from_metadata(instance, &metadata, &mut problems);
         let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
         let (outlet, events) = outlet(OUTLET_BOUND);
-        let entry = redis::Entry {
-            config,
-            outlet,
-            identity: instance.to_owned(),
-            source,
-            ty: redis::DEFAULT_TYPE.to_owned(),
-        };
+        let entry =
+            redis::Entry { config, outlet, identity: instance.to_owned(), source, ty: redis::DEFAULT_TYPE.to_owned() };
         Ok(Made::Source { source: Box::new(redis::Source::new(entry)), events })
     }
 }

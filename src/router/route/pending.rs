@@ -2,9 +2,7 @@
 //! as not supported, by its field, once it is right in itself.
 
 use super::check;
-use crate::api::trigger::{
-    BatchSpec, CircuitBreakerSpec, CorrelateSpec, ParameterSpec, RateLimitSpec, SubscriberSpec,
-};
+use crate::api::trigger::{BatchSpec, CircuitBreakerSpec, CorrelateSpec, ParameterSpec, RateLimitSpec, SubscriberSpec};
 use crate::api::{FieldPath, Problems, value};
 
 /// Calls `read` and reports the feature when it found nothing wrong.
