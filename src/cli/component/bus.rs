@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::api::Problems;
+use crate::api::event_bus::BusSpec;
 use crate::api::metadata::{self, Metadata};
-use crate::buses::{embedded, redis};
+use crate::buses::{embedded, jetstream, redis};
 use crate::catalog::{self, BusConfig, Opened};
 use crate::component::{Factory, Made};
 use crate::fault::{Fault, FaultKind};
@@ -19,8 +21,8 @@ use crate::task::Clock;
 /// stand beside a pub/sub; the Component's own name when absent.
 const BUS: &str = "bus";
 
-/// Buses by name; an embedded one has a folder of its own.
-pub struct EmbeddedBus {
+/// All buses of this process by their names, of whatever kind; an embedded one has a folder of its own.
+pub struct Buses {
     folder: PathBuf,
     clock: Clock,
     open: Mutex<BTreeMap<String, Open>>,
@@ -33,7 +35,7 @@ struct Open {
     users: BTreeSet<String>,
 }
 
-impl EmbeddedBus {
+impl Buses {
     pub fn new(folder: PathBuf, clock: Clock) -> Self {
         Self { folder, clock, open: Mutex::default() }
     }
@@ -99,47 +101,60 @@ fn bus_name(instance: &str, metadata: &mut Metadata) -> Result<String, Fault> {
     Ok(name)
 }
 
+/// Reads the metadata of a Component as the settings of the bus of that name; `None` when something is wrong.
+type Read = fn(&str, &Metadata, &mut Problems) -> Option<BusConfig>;
+
+/// One kind of bus. Components that name the same bus share it.
+pub struct BusKind {
+    pub buses: Arc<Buses>,
+    pub read: Read,
+}
+
 #[async_trait]
-impl Factory for EmbeddedBus {
+impl Factory for BusKind {
     async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
         let mut metadata = metadata.clone();
         let name = bus_name(instance, &mut metadata)?;
         let mut problems = Problems::new();
-        let config = embedded::config::Config::from_metadata(&metadata, &mut problems);
-        if !problems.is_empty() {
-            return Err(Fault::new(FaultKind::Rejected, "read the Component", problems.to_string()));
-        }
-        let Opened { bus, store } = self.open(&name, instance, BusConfig::Embedded(config)).await?;
+        let config = (self.read)(&name, &metadata, &mut problems).filter(|_| problems.is_empty());
+        let config =
+            config.ok_or_else(|| Fault::new(FaultKind::Rejected, "read the Component", problems.to_string()))?;
+        let Opened { bus, store } = self.buses.open(&name, instance, config).await?;
         Ok(Made::Bus { bus, store })
     }
 }
 
-/// Buses on Redis. Components that name the same bus share it, as embedded ones do; it begins the names
-/// of its keys.
-pub struct RedisBus(pub Arc<EmbeddedBus>);
+pub fn embedded(_: &str, metadata: &Metadata, problems: &mut Problems) -> Option<BusConfig> {
+    Some(BusConfig::Embedded(embedded::config::Config::from_metadata(metadata, problems)))
+}
 
-#[async_trait]
-impl Factory for RedisBus {
-    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
-        let refused = |message: String| Fault::new(FaultKind::Rejected, "read the Component", message);
-        let mut metadata = metadata.clone();
-        let name = bus_name(instance, &mut metadata)?;
-        let mut problems = Problems::new();
-        let read = redis::config::Config::from_metadata(&metadata, &mut problems);
-        let Some((config, spec)) = read else { return Err(refused(problems.to_string())) };
-        let sized = spec.retention.as_ref().is_some_and(|retention| retention.size.is_some());
-        let kept = embedded::config::Config::parse(&spec, &metadata::path(), &mut problems);
-        if !problems.is_empty() {
-            return Err(refused(problems.to_string()));
-        }
-        let keep = redis::config::Keep {
-            age: kept.retention_age,
-            bytes: sized.then_some(kept.retention_bytes),
-            dedup_window: kept.dedup_window,
-        };
-        let config = Box::new(config.of_bus("", &name).keeping(keep));
-        // No embedded bus is called so: their names have no colon.
-        let Opened { bus, store } = self.0.open(&format!("redis:{name}"), instance, BusConfig::Redis(config)).await?;
-        Ok(Made::Bus { bus, store })
-    }
+/// The stream is named after the bus when the Component names none.
+pub fn jetstream(name: &str, metadata: &Metadata, problems: &mut Problems) -> Option<BusConfig> {
+    let (config, spec) = jetstream::config::Config::from_metadata(metadata, problems)?;
+    let Kept { age, bytes, dedup_window } = kept(&spec, problems);
+    let keep = jetstream::config::Keep { age, bytes, dedup_window };
+    Some(BusConfig::Jetstream(Box::new(config.of_bus("", name).keeping(keep))))
+}
+
+/// The bus begins the names of its keys.
+pub fn redis(name: &str, metadata: &Metadata, problems: &mut Problems) -> Option<BusConfig> {
+    let (config, spec) = redis::config::Config::from_metadata(metadata, problems)?;
+    let Kept { age, bytes, dedup_window } = kept(&spec, problems);
+    let keep = redis::config::Keep { age, bytes, dedup_window };
+    Some(BusConfig::Redis(Box::new(config.of_bus("", name).keeping(keep))))
+}
+
+/// What a bus on a server keeps.
+struct Kept {
+    age: Duration,
+    /// A server refuses to set aside what it does not have, so there is no default size.
+    bytes: Option<u64>,
+    dedup_window: Duration,
+}
+
+/// `retention` and `dedupWindow` are one thing for all back ends.
+fn kept(spec: &BusSpec, problems: &mut Problems) -> Kept {
+    let sized = spec.retention.as_ref().is_some_and(|retention| retention.size.is_some());
+    let kept = embedded::config::Config::parse(spec, &metadata::path(), problems);
+    Kept { age: kept.retention_age, bytes: sized.then_some(kept.retention_bytes), dedup_window: kept.dedup_window }
 }

@@ -16,12 +16,13 @@ use crate::component::{Factory, Kind, Server};
 use crate::fault::Fault;
 use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
-use bus::{EmbeddedBus, RedisBus};
+use bus::{BusKind, Buses};
 use source::{CronSource, HttpSource, MqttSource, RabbitmqSource, RedisSource};
 
 /// The kinds that are compiled in.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 8] = [
     "eventbus.embedded",
+    "eventbus.jetstream",
     "eventbus.redis",
     "eventsource.http",
     "eventsource.cron",
@@ -41,7 +42,7 @@ const INJECTED: &str = "DAPR_COMPONENT_SOCKETS_FOLDER";
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "Start it before daprd, which looks for sockets once. A Component of type pubsub.eventbus.embedded,
-state.eventbus.embedded (or .redis) or pubsub.eventsource.http (or cron, mqtt, rabbitmq, redis) then works from any
+state.eventbus.embedded (or jetstream, redis) or pubsub.eventsource.http (or cron, mqtt, rabbitmq, redis) then works from any
 Dapr app; the folder components/ has one of each. Restart daprd when this process was restarted."
 )]
 pub struct Options {
@@ -77,7 +78,7 @@ pub struct Offer {
 /// Components on their sockets, and the buses behind them.
 pub struct Served {
     server: Server,
-    buses: Arc<EmbeddedBus>,
+    buses: Arc<Buses>,
 }
 
 impl Offer {
@@ -91,7 +92,7 @@ impl Offer {
     /// # Errors
     /// When a socket cannot be had.
     pub async fn open(&self, clock: &Clock) -> Result<Served, Fault> {
-        let buses = Arc::new(EmbeddedBus::new(self.data_dir.join("bus").join("components"), clock.clone()));
+        let buses = Arc::new(Buses::new(self.data_dir.join("bus").join("components"), clock.clone()));
         let server = Server::bind(&sockets_dir(self), kinds(self, &buses, clock), clock.clone()).await?;
         Ok(Served { server, buses })
     }
@@ -144,13 +145,14 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn kinds(options: &Offer, buses: &Arc<EmbeddedBus>, clock: &Clock) -> Vec<Kind> {
+fn kinds(options: &Offer, buses: &Arc<Buses>, clock: &Clock) -> Vec<Kind> {
     let wanted = |name: &str| options.kind.is_empty() || options.kind.iter().any(|kind| kind == name);
-    let bus = |name, factory: Arc<dyn Factory>| Kind { name, keeps_state: true, factory };
+    let bus = |name, read| Kind { name, keeps_state: true, factory: Arc::new(BusKind { buses: buses.clone(), read }) };
     let source = |name, factory: Arc<dyn Factory>| Kind { name, keeps_state: false, factory };
     let kinds = [
-        bus("eventbus.embedded", buses.clone()),
-        bus("eventbus.redis", Arc::new(RedisBus(buses.clone()))),
+        bus("eventbus.embedded", bus::embedded),
+        bus("eventbus.jetstream", bus::jetstream),
+        bus("eventbus.redis", bus::redis),
         source("eventsource.http", Arc::new(HttpSource::new(options.bind, clock.clone()))),
         source("eventsource.cron", Arc::new(CronSource { buses: buses.clone(), clock: clock.clone() })),
         source("eventsource.mqtt", Arc::new(MqttSource { clock: clock.clone() })),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::bus::EmbeddedBus;
+use super::bus::Buses;
 use crate::api::Problems;
 use crate::api::metadata::{self, Metadata};
 use crate::buses::embedded;
@@ -53,7 +53,7 @@ impl Factory for HttpSource {
 
 /// Schedules: one Component is one schedule.
 pub struct CronSource {
-    pub buses: Arc<EmbeddedBus>,
+    pub buses: Arc<Buses>,
     pub clock: Clock,
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::*;
 use crate::api::Problems;
 use crate::api::metadata::Metadata;
-use crate::buses::{embedded, redis};
+use crate::buses::{embedded, jetstream, redis};
 use crate::cli::documents;
 use crate::fault::FaultKind;
 use crate::sources::{self, cron, http, mqtt, rabbitmq};
@@ -60,6 +60,10 @@ fn every_kind_has_a_component_that_its_parser_takes() {
                 metadata.remove("bus").unwrap();
                 redis::config::Config::from_metadata(&metadata, &mut problems).unwrap();
             }
+            "eventbus.jetstream" => {
+                metadata.remove("bus").unwrap();
+                jetstream::config::Config::from_metadata(&metadata, &mut problems).unwrap();
+            }
             "eventsource.http" => {
                 http::Config::from_metadata("x", &metadata, &mut problems).unwrap();
             }
@@ -82,8 +86,8 @@ fn every_kind_has_a_component_that_its_parser_takes() {
     }
 }
 
-fn embedded_bus(folder: &Path) -> EmbeddedBus {
-    EmbeddedBus::new(folder.to_owned(), Clock::system())
+fn embedded_bus(folder: &Path) -> BusKind {
+    BusKind { buses: Arc::new(Buses::new(folder.to_owned(), Clock::system())), read: bus::embedded }
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> Metadata {
@@ -102,7 +106,7 @@ async fn components_share_a_bus_by_its_name_and_must_agree() {
     buses.make("alone", &pairs(&[("dedupWindow", "1m")])).await.unwrap();
     let fault = buses.make("four", &pairs(&[("bus", "../x")])).await.err().unwrap();
     assert_eq!(fault.kind(), FaultKind::Rejected);
-    buses.close().await.unwrap();
+    buses.buses.close().await.unwrap();
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use crate::support::Penstock;
 const KILLS: usize = 24;
 
 /// A workload that is started again when it was killed.
-async fn again(slot: &mut Option<Penstock>, run: &crate::support::Run) {
+pub async fn again(slot: &mut Option<Penstock>, run: &crate::support::Run) {
     if let Some(running) = slot.take() {
         running.kill().await;
     }

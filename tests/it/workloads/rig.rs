@@ -1,35 +1,38 @@
-//! One pod of each workload, as processes: components, daprd, intake, router.
+//! One pod of each workload, as processes: components, daprd, intake, router. Around one daprd, or
+//! apart, as on a cluster: a side of the EventSource and a side of the Trigger.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
+use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::support::{Client, Daprd, Penstock, Process, Receiver, Run, eventually, free_port};
 
-/// The Components: a webhook and an embedded bus.
-fn resources(port: u16) -> [(&'static str, String); 2] {
-    let component = |name: &str, ty: &str, metadata: &str| {
-        format!(
-            "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {{name: {name}}}\n\
-             spec: {{type: {ty}, version: v1, metadata: [{metadata}]}}\n"
-        )
-    };
-    let webhook = format!("{{name: port, value: \"{port}\"}}, {{name: path, value: /orders}}");
-    [
-        ("shop-orders", component("shop-orders", "pubsub.eventsource.http", &webhook)),
-        ("bus", component("bus", "pubsub.eventbus.embedded", "")),
-    ]
+fn component(name: &str, ty: &str, metadata: &str) -> String {
+    format!(
+        "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {{name: {name}}}\n\
+         spec: {{type: {ty}, version: v1, metadata: [{metadata}]}}\n"
+    )
+}
+
+fn webhook(port: u16) -> String {
+    let metadata = format!("{{name: port, value: \"{port}\"}}, {{name: path, value: /orders}}");
+    component("shop-orders", "pubsub.eventsource.http", &metadata)
 }
 
 /// Everything that an event passes, and its place on disk.
 pub struct Rig {
     folder: TempDir,
     webhook: u16,
+    /// Of the EventSource's side.
     pub daprd: Daprd,
+    /// Of the Trigger's side; the same one unless they are apart.
+    pub router_daprd: Daprd,
+    /// Not to be started when the sides are apart: then the workloads serve their own.
     pub components: Run,
     pub intake: Run,
     pub router: Run,
@@ -39,11 +42,10 @@ pub struct Rig {
 impl Rig {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (webhook, sockets) = (free_port(), folder.path().join("s"));
+        let (port, sockets) = (free_port(), folder.path().join("s"));
         let daprd = Daprd::new(&folder.path().join("resources"), &sockets);
-        for (name, yaml) in resources(webhook) {
-            daprd.resource(name, &yaml);
-        }
+        daprd.resource("shop-orders", &webhook(port));
+        daprd.resource("bus", &component("bus", "pubsub.eventbus.embedded", ""));
         let workload = |name: &str| {
             let plan = folder.path().join(name).with_extension("json");
             let endpoint = format!("127.0.0.1:{}", daprd.grpc_port());
@@ -53,10 +55,49 @@ impl Rig {
         let (intake, router) = (workload("intake"), workload("router"));
         let components = Run::component(folder.path(), &sockets);
         let receiver = Receiver::start().await;
-        let rig = Self { folder, webhook, daprd, components, intake, router, receiver };
-        rig.plan_intake(&[]);
-        rig.plan_router("/");
-        rig
+        Self { folder, webhook: port, router_daprd: daprd.clone(), daprd, components, intake, router, receiver }
+            .planned()
+    }
+
+    /// Two sides, each with a process that serves its own sockets and a daprd, and between them only the
+    /// bus on the NATS server at `url`.
+    pub async fn apart(url: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let bus = component("bus", "pubsub.eventbus.jetstream", &format!("{{name: url, value: \"{url}\"}}"));
+        let side = |name: &str, kinds: &str| {
+            let home = folder.path().join(name);
+            let daprd = Daprd::new(&home.join("resources"), &home.join("s"));
+            daprd.resource("bus", &bus);
+            let plan = home.with_extension("json").into_os_string();
+            let endpoint = format!("127.0.0.1:{}", daprd.grpc_port()).into();
+            let sockets = home.join("s").into_os_string();
+            let words = [name.into(), "--plan".into(), plan, "--dapr".into(), endpoint];
+            let served = ["--kind".into(), kinds.into(), "--sockets-dir".into(), sockets];
+            (daprd, Run::command::<std::ffi::OsString>(words.into_iter().chain(served), &home))
+        };
+        let (daprd, intake) = side("intake", "eventbus.jetstream,eventsource.http");
+        let (router_daprd, router) = side("router", "eventbus.jetstream");
+        daprd.resource("shop-orders", &webhook(port));
+        let components = Run::component(folder.path(), &folder.path().join("s"));
+        let receiver = Receiver::start().await;
+        Self { folder, webhook: port, daprd, router_daprd, components, intake, router, receiver }.planned()
+    }
+
+    fn planned(self) -> Self {
+        self.plan_intake(&[]);
+        self.plan_router("/");
+        self
+    }
+
+    /// Waits until the workloads of both sides serve their sockets: daprd looks for them once.
+    pub async fn sockets_are_served(&self) {
+        for socket in
+            ["intake/s/eventbus.jetstream.sock", "intake/s/eventsource.http.sock", "router/s/eventbus.jetstream.sock"]
+        {
+            let socket = self.folder.path().join(socket);
+            eventually("a socket is served", || async { UnixStream::connect(&socket).await.is_ok() }).await;
+        }
     }
 
     /// The intake's plan, with these attributes set on every event.

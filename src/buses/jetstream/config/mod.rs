@@ -1,7 +1,8 @@
 //! The settings of a NATS `JetStream` bus, in three forms: `jetstream`, the proposal's
 //! `nats.native` and `OpenFunction`'s `natsStreaming`. NATS Streaming is at its end of life, so the
-//! latter two run on `JetStream` of the same address, and say so.
+//! latter two run on `JetStream` of the same address, and say so. A Dapr Component has the first.
 
+mod component;
 mod start;
 
 use std::time::Duration;
