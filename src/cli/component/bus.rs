@@ -125,7 +125,9 @@ impl Factory for BusKind {
 }
 
 pub fn embedded(_: &str, metadata: &Metadata, problems: &mut Problems) -> Option<BusConfig> {
-    Some(BusConfig::Embedded(embedded::config::Config::from_metadata(metadata, problems)))
+    let before = problems.len();
+    let config = embedded::config::Config::from_metadata(metadata, problems);
+    (problems.len() == before).then_some(BusConfig::Embedded(config))
 }
 
 /// The stream is named after the bus when the Component names none.

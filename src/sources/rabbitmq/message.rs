@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use lapin::BasicProperties;
-use lapin::types::AMQPValue;
+use lapin::types::{AMQPValue, ShortString};
 
 use crate::event::codec::http::Message as Read;
 use crate::event::codec::properties;
@@ -41,7 +41,7 @@ pub(super) fn event(
         let name = PREFIXES.iter().find_map(|prefix| name.as_str().strip_prefix(prefix))?;
         Some((name, value(found)?))
     });
-    let content_type = properties.content_type().as_ref().map(|text| text.as_str()).filter(|text| !text.is_empty());
+    let content_type = properties.content_type().as_ref().map(ShortString::as_str).filter(|text| !text.is_empty());
     match properties::read(attributes, content_type, &body).map_err(poison)? {
         Read::Event(event) => Ok(event),
         Read::Batch(_) => {
@@ -59,7 +59,7 @@ fn wrap(
     body: &[u8],
     terms: &Terms<'_>,
 ) -> Result<Event, InvalidEvent> {
-    let id = properties.message_id().as_ref().map(|id| id.as_str()).filter(|id| !id.is_empty());
+    let id = properties.message_id().as_ref().map(ShortString::as_str).filter(|id| !id.is_empty());
     let sent = properties.timestamp().and_then(time);
     let wrapping = Wrapping {
         id: id.map_or_else(|| uuid::Uuid::now_v7().to_string().into(), Into::into),

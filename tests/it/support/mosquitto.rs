@@ -23,7 +23,8 @@ pub struct Mosquitto {
 fn binary(name: &str) -> PathBuf {
     let found =
         ["/usr/sbin", "/usr/bin"].map(|folder| Path::new(folder).join(name)).into_iter().find(|path| path.exists());
-    found.unwrap_or_else(|| panic!("{name} is not installed: run `make tools`"))
+    assert!(found.is_some(), "{name} is not installed: run `make tools`");
+    found.unwrap()
 }
 
 impl Mosquitto {

@@ -1,5 +1,5 @@
-//! As on a cluster: the EventSource's side and the Trigger's side have a daprd and a process each, and
-//! share nothing but a bus on JetStream.
+//! As on a cluster: an event source's side and a trigger's side have a daprd and a process each, and
+//! share nothing but a bus on `JetStream`.
 
 use std::time::Duration;
 

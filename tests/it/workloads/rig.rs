@@ -1,5 +1,5 @@
 //! One pod of each workload, as processes: components, daprd, intake, router. Around one daprd, or
-//! apart, as on a cluster: a side of the EventSource and a side of the Trigger.
+//! apart, as on a cluster: a side that listens and a side that delivers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,9 +28,9 @@ fn webhook(port: u16) -> String {
 pub struct Rig {
     folder: TempDir,
     webhook: u16,
-    /// Of the EventSource's side.
+    /// Of the side that listens.
     pub daprd: Daprd,
-    /// Of the Trigger's side; the same one unless they are apart.
+    /// Of the side that delivers; the same one unless they are apart.
     pub router_daprd: Daprd,
     /// Not to be started when the sides are apart: then the workloads serve their own.
     pub components: Run,

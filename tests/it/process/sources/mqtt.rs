@@ -124,9 +124,9 @@ async fn every_confirmed_message_is_delivered_though_the_process_is_killed() {
             process.kill().await;
         }
         stop.store(true, Ordering::SeqCst);
-        let published = publishing.await.unwrap();
+        let count = publishing.await.unwrap();
         let process = run.start().await;
-        let wanted: HashSet<String> = (0..published).map(|n| n.to_string()).collect();
+        let wanted: HashSet<String> = (0..count).map(|n| n.to_string()).collect();
         eventually("every message is delivered", || async {
             let seen: HashSet<String> = delivered(&receiver).into_keys().collect();
             wanted.is_subset(&seen)
