@@ -5,6 +5,10 @@ use tracing_subscriber::EnvFilter;
 
 use super::terminal::{LogLines, is_terminal};
 
+/// A part of the AMQP client, all of whose lines are at the level trace and tell addresses with their
+/// passwords: never, whatever is asked for.
+const QUIET: &str = "amq_protocol_tcp=off";
+
 /// How much is logged, and in which form.
 #[expect(clippy::doc_markdown, reason = "the text of the fields is the help of the command line")]
 #[derive(Args, Clone, Debug)]
@@ -65,7 +69,7 @@ impl Options {
     /// # Errors
     /// When the levels cannot be read.
     pub fn init(&self) -> anyhow::Result<()> {
-        let filter = EnvFilter::try_new(&self.log)?;
+        let filter = EnvFilter::try_new(&self.log)?.add_directive(QUIET.parse()?);
         let terminal = is_terminal();
         let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogLines);
         match self.log_format {
