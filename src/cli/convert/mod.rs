@@ -29,7 +29,8 @@ const OURS: &str = "events.openfunction.io/v1alpha1";
 const KNOWN: &str = "argoproj.io Sensor, EventSource; eventing.knative.dev Trigger, Broker; \
                      events.openfunction.io EventSource, EventBus, ClusterEventBus, Trigger";
 
-/// Turns YAML of Argo Events, Knative Eventing and `OpenFunction` v1alpha1 into YAML for penstock
+/// Turns YAML of Argo Events, Knative Eventing and OpenFunction v1alpha1 into YAML for penstock
+#[expect(clippy::doc_markdown, reason = "the text is the help of the command")]
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "The result goes to standard output; what has no equivalent or means something else is listed on
