@@ -38,20 +38,6 @@ async fn whoever_is_killed_on_either_side_or_between_no_order_that_was_taken_is_
     let (intake, router, daprd, router_daprd) = start(&rig).await;
     let (mut intake, mut router) = (Some(intake), Some(router));
     let stop = tokio::sync::Notify::new();
-    let posting = async {
-        let mut taken = Vec::new();
-        for id in 0.. {
-            let post = async {
-                rig.post_all(id..id + 1).await;
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            };
-            tokio::select! {
-                () = stop.notified() => break,
-                () = post => taken.push(id),
-            }
-        }
-        taken
-    };
     let killing = async {
         for kill in 0..KILLS {
             // In no step with anything that goes on inside.
@@ -69,7 +55,7 @@ async fn whoever_is_killed_on_either_side_or_between_no_order_that_was_taken_is_
         }
         stop.notify_one();
     };
-    let (taken, ()) = tokio::join!(posting, killing);
+    let (taken, ()) = tokio::join!(rig.post_until(&stop), killing);
     rig.post_all(1_000_000..1_000_001).await;
     rig.all_arrive(1_000_000..1_000_001).await;
     rig.all_of_arrive(&taken).await;

@@ -22,20 +22,6 @@ async fn whoever_is_killed_no_order_that_was_taken_is_lost() {
     let daprd = Supervised::start(&rig.daprd).await;
     let (mut intake, mut router) = (Some(rig.intake.spawn()), Some(rig.router.spawn()));
     let stop = tokio::sync::Notify::new();
-    let posting = async {
-        let mut taken = Vec::new();
-        for id in 0.. {
-            let post = async {
-                rig.post_all(id..id + 1).await;
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            };
-            tokio::select! {
-                () = stop.notified() => break,
-                () = post => taken.push(id),
-            }
-        }
-        taken
-    };
     let killing = async {
         for kill in 0..kills {
             // In no step with anything that goes on inside.
@@ -53,7 +39,7 @@ async fn whoever_is_killed_no_order_that_was_taken_is_lost() {
         }
         stop.notify_one();
     };
-    let (taken, ()) = tokio::join!(posting, killing);
+    let (taken, ()) = tokio::join!(rig.post_until(&stop), killing);
     rig.post_all(1_000_000..1_000_001).await;
     rig.all_arrive(1_000_000..1_000_001).await;
     rig.all_of_arrive(&taken).await;

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 
 use crate::support::{Client, Daprd, Penstock, Process, Receiver, Run, eventually, free_port};
@@ -161,6 +162,22 @@ impl Rig {
         }
     }
 
+    /// Posts orders from 0 on, each until it is taken; which were taken before `stop`.
+    pub async fn post_until(&self, stop: &Notify) -> Vec<usize> {
+        let mut taken = Vec::new();
+        for id in 0.. {
+            let post = async {
+                self.post_all(id..id + 1).await;
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            };
+            tokio::select! {
+                () = stop.notified() => break,
+                () = post => taken.push(id),
+            }
+        }
+        taken
+    }
+
     /// Waits until each of the orders has arrived, once or more often.
     pub async fn all_arrive(&self, ids: std::ops::Range<usize>) {
         self.all_of_arrive(&ids.collect::<Vec<_>>()).await;
@@ -196,7 +213,7 @@ impl Supervised {
         let (daprd, slot, count) = (daprd.clone(), running.clone(), starts.clone());
         let supervisor = tokio::spawn(async move {
             loop {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
                 let mut running = slot.lock().await;
                 if running.as_ref().is_none_or(Process::has_ended) {
                     *running = Some(daprd.spawn());
