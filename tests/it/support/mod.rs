@@ -15,6 +15,7 @@ mod rabbitmq;
 mod raw;
 mod receiver;
 mod redis;
+mod server;
 
 pub use binary::{Penstock, Run, free_port, output, output_to, refused};
 pub use client::{Answer, Client};

@@ -1,22 +1,20 @@
 //! A real Mosquitto, on a free port and a directory of its own.
 
 use std::fmt::Write as _;
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{PATIENCE, free_port};
+use super::free_port;
+use super::server::Server;
 
 /// A running broker. It is killed when this is dropped.
 pub struct Mosquitto {
     pub port: u16,
     folder: TempDir,
-    child: Option<Child>,
+    server: Server,
 }
 
 /// Debian installs it where only root's path leads.
@@ -46,7 +44,7 @@ impl Mosquitto {
 
     /// Starts a broker; `more` writes into its folder what the lines of configuration that it gives need.
     pub fn start_with(more: impl FnOnce(&Path) -> String) -> Self {
-        let mut broker = Self { port: free_port(), folder: tempfile::tempdir().unwrap(), child: None };
+        let mut broker = Self { port: free_port(), folder: tempfile::tempdir().unwrap(), server: Server::default() };
         let folder = broker.folder.path();
         let mut text = format!("listener {} 127.0.0.1\nuser root\n", broker.port);
         writeln!(text, "persistence true\npersistence_location {}/", folder.display()).unwrap();
@@ -63,30 +61,15 @@ impl Mosquitto {
 
     /// Starts the process, again after it was stopped: the same port, the same data.
     pub fn run(&mut self) {
-        let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
-        let child = Command::new(binary("mosquitto"))
-            .arg("-c")
-            .arg(self.folder.path().join("mosquitto.conf"))
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
-        let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
-            let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            assert!(ended.is_none() && started.elapsed() < PATIENCE, "mosquitto does not start:\n{}", log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let folder = self.folder.path();
+        let mut command = Command::new(binary("mosquitto"));
+        command.arg("-c").arg(folder.join("mosquitto.conf"));
+        self.server.run(&mut command, self.port, &folder.join("log"));
     }
 
     /// SIGTERM: it saves its sessions, which SIGKILL would lose, and ends.
     pub fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-            child.wait().unwrap();
-        }
+        self.server.stop();
     }
 
     /// Publishes payloads to a topic, and waits until the broker has confirmed each.
@@ -110,14 +93,5 @@ impl Mosquitto {
         }
         client.try_disconnect().unwrap();
         while !matches!(events.poll().await, Ok(Event::Outgoing(rumqttc::Outgoing::Disconnect)) | Err(_)) {}
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
     }
 }

@@ -1,0 +1,72 @@
+//! The process of a real server that listens on a port: started, killed, stopped for a while.
+
+use std::fs::{self, File};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// For a server to open its port; a loaded machine is slow.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The process, when it runs. It is killed when this is dropped.
+#[derive(Default)]
+pub struct Server(Option<Child>);
+
+impl Server {
+    /// Starts it, again after it was killed, and waits until it listens on `port`; what it says goes to `log`.
+    pub fn run(&mut self, command: &mut Command, port: u16, log: &Path) {
+        let file = File::create(log).unwrap();
+        let spawned = command.stdout(file.try_clone().unwrap()).stderr(file).spawn();
+        let child = self.0.insert(spawned.expect("the server is installed (`make tools`)"));
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let ended = child.try_wait().unwrap();
+            let said = || fs::read_to_string(log).unwrap_or_default();
+            let starts = ended.is_none() && started.elapsed() < PATIENCE;
+            assert!(starts, "{} does not start:\n{}", command.get_program().display(), said());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// SIGTERM, and waits until it has ended.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// SIGSTOP: connections stay, answers do not come.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+        let status = format!("/proc/{}/stat", self.0.as_ref().unwrap().id());
+        while !fs::read_to_string(&status).unwrap().contains(") T ") {
+            std::thread::yield_now();
+        }
+    }
+
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(self.0.as_ref().unwrap()), signal).unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
