@@ -133,6 +133,7 @@ impl RabbitMq {
 }
 
 impl Drop for RabbitMq {
+    #[expect(clippy::print_stderr, reason = "the output of a failing test")]
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {
