@@ -5,13 +5,14 @@
 //!   fold of `condition`, and writes what changed to the store together with the matches: one atomic write, the
 //!   outbox in it. Only then are the receipts acknowledged.
 //! - `outbox` delivers the matches, one after the other, and removes each when it is delivered, parked or with the dead letters.
-//! - `record` is the form in which all that is stored.
+//! - `record` is the form in which all that is stored; [`held`] shows it.
 //!
 //! What makes a replay decide the same: an event is decided only when every topic that the condition names was
 //! read up to its time, ages are times of the bus, and a topic's events are taken once each, by their position.
 
 mod engine;
 mod inbox;
+mod inspect;
 mod memory;
 mod outbox;
 mod progress;
@@ -19,6 +20,7 @@ mod record;
 
 pub use engine::Engine;
 pub use inbox::{Inbox, Observed};
+pub use inspect::{Holding, held};
 pub use progress::{Progress, Taken};
 
 use std::sync::Arc;
