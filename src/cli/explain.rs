@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::Args;
 
@@ -37,26 +38,30 @@ pub struct Options {
     event: PathBuf,
 
     /// Judge only inputs that listen to this event of an `EventSource`
-    #[arg(long, value_name = "SOURCE/EVENT", value_parser = origin)]
+    #[arg(long, value_name = "SOURCE/EVENT")]
     from: Option<Origin>,
 }
 
 /// An event of an `EventSource`, in the Trigger's own namespace or another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Origin {
-    namespace: Option<String>,
-    source: String,
-    event: String,
+pub struct Origin {
+    pub namespace: Option<String>,
+    pub source: String,
+    pub event: String,
 }
 
-fn origin(text: &str) -> Result<Origin, String> {
-    let mut parts: Vec<&str> = text.split('/').collect();
-    let namespace = (parts.len() == 3).then(|| parts.remove(0).to_owned());
-    match parts[..] {
-        [source, event] if !source.is_empty() && !event.is_empty() => {
-            Ok(Origin { namespace, source: source.to_owned(), event: event.to_owned() })
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts: Vec<&str> = text.split('/').collect();
+        let namespace = (parts.len() == 3).then(|| parts.remove(0).to_owned());
+        match parts[..] {
+            [source, event] if !source.is_empty() && !event.is_empty() => {
+                Ok(Self { namespace, source: source.to_owned(), event: event.to_owned() })
+            }
+            _ => Err("write it like hooks/orders, or namespace/hooks/orders".to_owned()),
         }
-        _ => Err("write it like hooks/orders, or namespace/hooks/orders".to_owned()),
     }
 }
 
@@ -201,7 +206,7 @@ mod tests {
         let (documents, report) = documents::load(&[example.into()], &mut std::io::empty());
         assert!(!report.has_errors());
         let event = json::parse(event.as_bytes()).unwrap();
-        let from = from.map(|text| origin(text).unwrap());
+        let from = from.map(|text| text.parse::<Origin>().unwrap());
         let mut out = Vec::new();
         explain(&documents, &event, from.as_ref(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
@@ -270,9 +275,9 @@ Trigger default/shop
 
     #[test]
     fn an_origin_is_a_source_and_an_event() {
-        assert_eq!(origin("a/b/c").unwrap().namespace.as_deref(), Some("a"));
+        assert_eq!("a/b/c".parse::<Origin>().unwrap().namespace.as_deref(), Some("a"));
         for bad in ["", "a", "a/", "/b", "a/b/c/d"] {
-            assert!(origin(bad).is_err(), "{bad:?}");
+            assert!(bad.parse::<Origin>().is_err(), "{bad:?}");
         }
     }
 }

@@ -23,7 +23,7 @@ const MAX_EVENT: usize = 63;
 pub(super) struct Entry<'a> {
     pub(super) kind: &'static str,
     pub(super) event: &'a str,
-    common: &'a EventCommon,
+    pub(super) common: &'a EventCommon,
 }
 
 /// Every event of every kind.

@@ -169,18 +169,7 @@ pub fn sink(
 ) -> Result<Arc<dyn flow::Sink>, Fault> {
     let refused = |message: String| Fault::new(FaultKind::Rejected, "set up a sink", message);
     let config = match target {
-        Target::Http(uri) => {
-            let endpoint = sinks::http::Endpoint::new(uri.clone()).map_err(|error| refused(error.to_string()))?;
-            SinkConfig::Http(sinks::http::Config {
-                structured: policy.structured,
-                timeout: policy.timeout,
-                success: match &policy.success {
-                    StatusCodes::Every2xx => sinks::http::Success::Every2xx,
-                    StatusCodes::Only(codes) => sinks::http::Success::Only(codes.clone()),
-                },
-                ..sinks::http::Config::new(endpoint)
-            })
-        }
+        Target::Http(uri) => SinkConfig::Http(http_config(uri, policy)?),
         Target::Topic(topic) => SinkConfig::Topic(Topic::new(topic).map_err(|error| refused(error.to_string()))?),
         Target::Log => SinkConfig::Log,
         Target::Component { .. } | Target::Object { .. } => {
@@ -188,6 +177,24 @@ pub fn sink(
         }
     };
     Ok(catalog::sink(config, bus, client))
+}
+
+/// How an address is delivered to.
+///
+/// # Errors
+/// When it is not legal.
+pub fn http_config(uri: &http::Uri, policy: &Policy) -> Result<sinks::http::Config, Fault> {
+    let refused = |message: String| Fault::new(FaultKind::Rejected, "set up a sink", message);
+    let endpoint = sinks::http::Endpoint::new(uri.clone()).map_err(|error| refused(error.to_string()))?;
+    Ok(sinks::http::Config {
+        structured: policy.structured,
+        timeout: policy.timeout,
+        success: match &policy.success {
+            StatusCodes::Every2xx => sinks::http::Success::Every2xx,
+            StatusCodes::Only(codes) => sinks::http::Success::Only(codes.clone()),
+        },
+        ..sinks::http::Config::new(endpoint)
+    })
 }
 
 /// Opens the ports and starts intakes and sources.

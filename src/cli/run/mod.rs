@@ -17,7 +17,7 @@ use super::secrets::Local;
 use super::{Outcome, block_on, logs, supervise, terminal};
 use super::{check, documents};
 
-pub(super) use engine::{CONSUMER_GROUP, sink};
+pub(super) use engine::{CONSUMER_GROUP, http_config, sink};
 pub(super) use plan::{BusPlan, Feed, Plan, plan};
 
 /// Runs a flow on this machine: EventSources, EventBuses and Triggers from YAML, with an embedded
