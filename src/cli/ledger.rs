@@ -9,10 +9,13 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::json;
 
 use super::explain::render;
+use super::run::CONSUMER_GROUP;
 use crate::event::Event;
 use crate::fault::{Fault, FaultKind};
+use crate::flow::{Group, InvalidName, Store};
 use crate::listen::{self, Answer};
 use crate::router::filter::Values;
+use crate::router::join;
 use crate::router::journal::{Journal, Story};
 use crate::router::route::Trigger;
 use crate::task::{self, Clock};
@@ -23,10 +26,19 @@ pub const PATH: &str = "/explain";
 /// As many events are listed at most.
 const LISTED: usize = 100;
 
+/// Of as many subscribers that join events it is told what they hold.
+const JOINING: usize = 32;
+
+/// A Trigger, and where its subscribers that join events keep what they hold.
+pub struct Known {
+    pub trigger: Trigger,
+    pub store: Option<Arc<dyn Store>>,
+}
+
 /// The journal and what it is read with.
 pub struct Ledger {
     journal: Arc<Journal>,
-    triggers: Mutex<Arc<Vec<Trigger>>>,
+    known: Mutex<Arc<Vec<Known>>>,
     /// Whether values of data are shown.
     values: Values,
 }
@@ -34,7 +46,7 @@ pub struct Ledger {
 impl Ledger {
     /// A ledger that may take `capacity` bytes.
     pub fn new(capacity: usize, values: Values, clock: Clock) -> Self {
-        Self { journal: Arc::new(Journal::new(capacity, clock)), triggers: Mutex::default(), values }
+        Self { journal: Arc::new(Journal::new(capacity, clock)), known: Mutex::default(), values }
     }
 
     /// Where decisions are told.
@@ -43,8 +55,41 @@ impl Ledger {
     }
 
     /// Explains by these Triggers from now on.
-    pub fn explain_by(&self, triggers: Vec<Trigger>) {
-        *self.triggers.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(triggers);
+    pub fn explain_by(&self, known: Vec<Known>) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
+    }
+
+    /// The Triggers that read one of the topics on which the event came.
+    fn readers(&self, story: &Story) -> (Arc<Vec<Known>>, Vec<usize>) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let heard = |topic: &String| story.topics.contains(topic);
+        let reads = |known: &Known| known.trigger.inputs.iter().any(|input| heard(&input.topic));
+        let readers = known.iter().enumerate().filter(|(_, known)| reads(known)).map(|(place, _)| place).collect();
+        (known, readers)
+    }
+
+    /// A line for each event that subscribers hold which may join this one with others, and one for each that holds nothing.
+    async fn held(&self, story: &Story) -> Result<Vec<String>, Fault> {
+        let unnamed = |error: InvalidName| Fault::new(FaultKind::Internal, "name a group", error.to_string());
+        let group = Group::new(CONSUMER_GROUP).map_err(unnamed)?;
+        let (known, readers) = self.readers(story);
+        let mut lines = Vec::new();
+        let known = readers.into_iter().map(|place| &known[place]);
+        let joining = known.flat_map(|known| {
+            let subscribers = known.trigger.subscribers.iter().filter(|subscriber| subscriber.join.is_some());
+            subscribers.filter_map(|subscriber| Some((subscriber, known.store.clone()?)))
+        });
+        for (subscriber, store) in joining.take(JOINING) {
+            let held = join::held(&*store, &group, &subscriber.id).await?;
+            if held.is_empty() {
+                lines.push(format!("{} holds nothing", subscriber.id));
+            }
+            for join::Holding { input, at, event, until } in held {
+                let until = until.map(|until| format!(", in a match that waits until {until:.3}")).unwrap_or_default();
+                lines.push(format!("{} holds {} as {input} since {at:.3}{until}", subscriber.id, event.id()));
+            }
+        }
+        Ok(lines)
     }
 
     /// Answers a request for `path`, which begins with [`PATH`]; as JSON when asked for.
@@ -60,8 +105,11 @@ impl Ledger {
             let text = "nothing is kept of an event with this id: it never came, or later ones took its place";
             return listen::text(StatusCode::NOT_FOUND, text);
         };
-        // Filters may be programs, which take their time.
-        let told = task::blocking("explain an event", move || self.explain(&id, &story, as_json)).await;
+        let told = match self.held(&story).await {
+            // Filters may be programs, which take their time.
+            Ok(held) => task::blocking("explain an event", move || self.explain(&id, &story, &held, as_json)).await,
+            Err(fault) => Err(fault),
+        };
         match told {
             Ok(text) => typed(text, as_json),
             Err(fault) => listen::text(StatusCode::INTERNAL_SERVER_ERROR, &fault.chain()),
@@ -86,9 +134,9 @@ impl Ledger {
         typed(text, false)
     }
 
-    fn explain(&self, id: &str, story: &Story, as_json: bool) -> Result<String, Fault> {
+    fn explain(&self, id: &str, story: &Story, held: &[String], as_json: bool) -> Result<String, Fault> {
         let unwritable = |error: io::Error| Fault::new(FaultKind::Internal, "explain an event", error.to_string());
-        let text = self.render(id, story, !as_json).map_err(unwritable)?;
+        let text = self.render(id, story, if as_json { None } else { Some(held) }).map_err(unwritable)?;
         if !as_json {
             return Ok(text);
         }
@@ -103,29 +151,35 @@ impl Ledger {
             .collect();
         let attributes = story.event.as_ref().map(attributes);
         let told = json!({
-            "id": id, "topics": story.topics, "attributes": attributes, "explanation": text, "steps": steps,
+            "id": id, "topics": story.topics, "attributes": attributes, "explanation": text, "steps": steps, "held": held,
         });
         Ok(told.to_string())
     }
 
-    fn render(&self, id: &str, story: &Story, with_steps: bool) -> io::Result<String> {
+    /// The event and its Triggers; with what was decided and what is held, if that is given.
+    fn render(&self, id: &str, story: &Story, held: Option<&[String]>) -> io::Result<String> {
         let mut out = Vec::new();
         match &story.event {
             None => writeln!(out, "event {id}, which is not kept itself: what filters saw is not known any more")?,
             Some(event) => {
                 render::head(event, &mut out)?;
-                let triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let (known, readers) = self.readers(story);
                 let heard = |topic: &str| story.topics.iter().any(|known| known == topic);
-                for trigger in triggers.iter().filter(|trigger| trigger.inputs.iter().any(|input| heard(&input.topic)))
-                {
-                    render::trigger(trigger, &heard, event, self.values, &mut out)?;
+                for place in readers {
+                    render::trigger(&known[place].trigger, &heard, event, self.values, &mut out)?;
                 }
             }
         }
-        if with_steps {
+        if let Some(held) = held {
             writeln!(out, "\nwhat was decided:")?;
             for (at, step) in &story.steps {
                 writeln!(out, "  {at:.3}  {step}")?;
+            }
+            if !held.is_empty() {
+                writeln!(out, "\nwhat is held now:")?;
+            }
+            for line in held {
+                writeln!(out, "  {line}")?;
             }
         }
         Ok(String::from_utf8_lossy(&out).into_owned())

@@ -12,7 +12,9 @@ use crate::cli::run::{BusPlan, Plan};
 use crate::event::codec::json;
 use crate::event::{Draft, Event};
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{Bus, Deduplicate, Group, Outgoing, Position, Receipt, Received, Start, Subscription, Topic, letter};
+use crate::flow::{
+    Bus, Deduplicate, Group, Outgoing, Position, Receipt, Received, Start, Subscriber, Subscription, Topic, letter,
+};
 use crate::router::delivery::readmit;
 use crate::router::pipeline::{keys, retry_topic};
 use crate::router::route::{DeadLetter, Target, dead_letter_topic};
@@ -28,6 +30,9 @@ const MOST: usize = 10_000;
 
 /// A bus hands out what it has at once; what does not come for this long is in other hands.
 const QUIET: Duration = Duration::from_secs(5);
+
+/// How long it takes a bus at least to note what was settled.
+const SETTLING: Duration = Duration::from_millis(20);
 
 /// The dead letters of some buses.
 pub struct Desk {
@@ -126,8 +131,8 @@ impl Letters {
         let subscription =
             Subscription { topic: topic.clone(), group: group.clone(), start: Start::Earliest, max_in_flight: MOST };
         let mut member = self.bus.subscribe(subscription).await?;
-        let mut left = self.bus.lag(&topic, &group).await?;
-        let (mut read, mut passed) = (0, Vec::new());
+        let all = self.bus.lag(&topic, &group).await?;
+        let (mut left, mut read, mut settled, mut passed) = (all, 0, 0, Vec::new());
         while left > 0 {
             if read >= MOST {
                 answer.more = true;
@@ -140,10 +145,33 @@ impl Letters {
             read += taken.len();
             left = left.saturating_sub(taken.len() as u64);
             for received in taken {
-                if let Some(receipt) = self.one(&topic, &retries, received, order, answer).await {
+                match self.one(&topic, &retries, received, order, answer).await {
                     // Held until all were read: otherwise it would be handed out again at once.
-                    passed.push(receipt);
+                    Some(receipt) => passed.push(receipt),
+                    None => settled += 1,
                 }
+            }
+        }
+        if settled > 0 {
+            self.await_settled(&topic, &group, member.as_mut(), all.saturating_sub(settled)).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the bus knows what was settled, so that nobody is told of it again; not for long when new letters come in
+    /// the meantime.
+    async fn await_settled(
+        &self,
+        topic: &Topic,
+        group: &Group,
+        member: &mut dyn Subscriber,
+        rest: u64,
+    ) -> Result<(), Fault> {
+        let elapsed = task::stopwatch();
+        while self.bus.lag(topic, group).await? > rest && elapsed() < QUIET {
+            // Asking for more keeps the member at work; what it brings is handed back.
+            if task::within(SETTLING, member.next()).await.transpose()?.is_some_and(|taken| taken.is_empty()) {
+                break;
             }
         }
         Ok(())

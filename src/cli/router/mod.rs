@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::ledger::Ledger;
+use super::ledger::{Known, Ledger};
 use super::narrator::{self, Telling};
 use super::workload::{self, Context, Work};
 use crate::fault::{Fault, FaultKind};
@@ -106,7 +106,7 @@ impl Work for Routing {
     fn adopt(&mut self, prepared: Prepared, tasks: &mut Group) {
         let Prepared { joined, bus, triggers, shutdown } = prepared;
         if let Some(ledger) = &self.ledger {
-            ledger.explain_by(triggers);
+            ledger.explain_by(triggers.into_iter().map(|trigger| Known { trigger, store: None }).collect());
         }
         let own = shutdown.clone();
         tasks.spawn(async move {

@@ -13,6 +13,7 @@ use super::plan::{BusPlan, Feed, Plan};
 use super::summary;
 use crate::catalog::{self, Opened, SinkConfig};
 use crate::cli::admin::Admin;
+use crate::cli::ledger::Known;
 use crate::cli::{dlq, limits, narrator, signals};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{self, Bus, Group as ConsumerGroup, Topic, outlet};
@@ -54,7 +55,11 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
     let ledger = options.telling.ledger(&context.clock);
     let observer = narrator::observer(narrator.clone(), ledger.as_ref());
     if let Some(ledger) = &ledger {
-        ledger.explain_by(plan.buses.iter().flat_map(|bus| bus.triggers.clone()).collect());
+        let known = plan.buses.iter().zip(&buses).flat_map(|(plan, opened)| {
+            let known = |trigger: &Trigger| Known { trigger: trigger.clone(), store: Some(opened.store.clone()) };
+            plan.triggers.iter().map(known).collect::<Vec<_>>()
+        });
+        ledger.explain_by(known.collect());
     }
     let mut routers = Group::new(&routing);
     let mut watched = Vec::with_capacity(buses.len());

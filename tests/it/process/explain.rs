@@ -85,3 +85,27 @@ async fn values_of_data_are_told_when_asked_for_and_nothing_when_no_journal_is_k
     assert_eq!(code, 404);
     assert!(told.contains("no journal is kept") && list.contains("no journal is kept"), "{told}{list}");
 }
+
+#[tokio::test]
+async fn what_waits_to_be_joined_is_told() {
+    let (folder, receiver) = (tempfile::tempdir().unwrap(), Receiver::start().await);
+    let port = free_port();
+    write(folder.path(), port, &receiver.uri("/sink"));
+    let flow = folder.path().join("flow.yaml");
+    let text = std::fs::read_to_string(&flow).unwrap();
+    std::fs::write(&flow, text.replace("condition: large,", "condition: post && large,")).unwrap();
+    let process = Run::new(folder.path()).start().await;
+    let client = Client::new();
+    let answer = client.event(&format!("http://127.0.0.1:{port}/"), "half", "t", "{\"secret\": \"x\"}").await.unwrap();
+    assert_eq!(answer.code, 202);
+    let story = process.admin("/explain/half");
+    eventually("it is held", || async {
+        let told = client.get(&story).await.unwrap().body;
+        told.contains("waits for others for default/one/large")
+            && told.contains("default/one/large holds half as post since")
+    })
+    .await;
+    let told = client.get(&story).await.unwrap().body;
+    assert!(told.contains("subscriber large: notes it as post (joins events: post && large)"), "{told}");
+    assert_eq!(process.stop().await, Some(0));
+}
