@@ -68,25 +68,32 @@ impl Ledger {
         (known, readers)
     }
 
-    /// A line for each event that subscribers hold which may join this one with others, and one for each that holds nothing.
+    /// The subscribers that may join the event with others, by id, and where they keep what they hold.
+    fn joining(&self, story: &Story) -> Vec<(String, Arc<dyn Store>)> {
+        let (known, readers) = self.readers(story);
+        let mut joining = Vec::new();
+        for Known { trigger, store } in readers.into_iter().map(|place| &known[place]) {
+            let Some(store) = store else { continue };
+            let subscribers = trigger.subscribers.iter().filter(|subscriber| subscriber.join.is_some());
+            joining.extend(subscribers.map(|subscriber| (subscriber.id.clone(), store.clone())));
+        }
+        joining.truncate(JOINING);
+        joining
+    }
+
+    /// A line for each event that these subscribers hold, and one for each that holds nothing.
     async fn held(&self, story: &Story) -> Result<Vec<String>, Fault> {
         let unnamed = |error: InvalidName| Fault::new(FaultKind::Internal, "name a group", error.to_string());
         let group = Group::new(CONSUMER_GROUP).map_err(unnamed)?;
-        let (known, readers) = self.readers(story);
         let mut lines = Vec::new();
-        let known = readers.into_iter().map(|place| &known[place]);
-        let joining = known.flat_map(|known| {
-            let subscribers = known.trigger.subscribers.iter().filter(|subscriber| subscriber.join.is_some());
-            subscribers.filter_map(|subscriber| Some((subscriber, known.store.clone()?)))
-        });
-        for (subscriber, store) in joining.take(JOINING) {
-            let held = join::held(&*store, &group, &subscriber.id).await?;
+        for (id, store) in self.joining(story) {
+            let held = join::held(&*store, &group, &id).await?;
             if held.is_empty() {
-                lines.push(format!("{} holds nothing", subscriber.id));
+                lines.push(format!("{id} holds nothing"));
             }
             for join::Holding { input, at, event, until } in held {
                 let until = until.map(|until| format!(", in a match that waits until {until:.3}")).unwrap_or_default();
-                lines.push(format!("{} holds {} as {input} since {at:.3}{until}", subscriber.id, event.id()));
+                lines.push(format!("{id} holds {} as {input} since {at:.3}{until}", event.id()));
             }
         }
         Ok(lines)
