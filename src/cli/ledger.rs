@@ -72,10 +72,10 @@ impl Ledger {
     fn joining(&self, story: &Story) -> Vec<(String, Arc<dyn Store>)> {
         let (known, readers) = self.readers(story);
         let mut joining = Vec::new();
-        for Known { trigger, store } in readers.into_iter().map(|place| &known[place]) {
-            let Some(store) = store else { continue };
-            let subscribers = trigger.subscribers.iter().filter(|subscriber| subscriber.join.is_some());
-            joining.extend(subscribers.map(|subscriber| (subscriber.id.clone(), store.clone())));
+        for known in readers.into_iter().map(|place| &known[place]) {
+            let Some(keeper) = &known.store else { continue };
+            let subscribers = known.trigger.subscribers.iter().filter(|subscriber| subscriber.join.is_some());
+            joining.extend(subscribers.map(|subscriber| (subscriber.id.clone(), keeper.clone())));
         }
         joining.truncate(JOINING);
         joining
@@ -86,8 +86,8 @@ impl Ledger {
         let unnamed = |error: InvalidName| Fault::new(FaultKind::Internal, "name a group", error.to_string());
         let group = Group::new(CONSUMER_GROUP).map_err(unnamed)?;
         let mut lines = Vec::new();
-        for (id, store) in self.joining(story) {
-            let held = join::held(&*store, &group, &id).await?;
+        for (id, keeper) in self.joining(story) {
+            let held = join::held(&*keeper, &group, &id).await?;
             if held.is_empty() {
                 lines.push(format!("{id} holds nothing"));
             }
