@@ -44,7 +44,7 @@ fn no_input_of_the_corpora_or_near_it_makes_a_parser_panic() {
         assert!(!seeds.is_empty(), "{name}");
         for path in seeds {
             let seed = fs::read(&path).unwrap();
-            let mut try_out = |input: &[u8]| {
+            let try_out = |input: &[u8]| {
                 let done = std::panic::catch_unwind(|| target(input));
                 assert!(done.is_ok(), "{}: {:?}", path.display(), String::from_utf8_lossy(input));
             };
