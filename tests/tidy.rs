@@ -38,6 +38,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("router/pipeline", &["event", "fault", "task", "telemetry", "flow", "router"]),
     ("router/join", &["event", "fault", "task", "telemetry", "flow", "router"]),
     ("router/decision", &["event", "fault", "task", "telemetry", "flow", "router"]),
+    ("router/journal", &["event", "fault", "task", "telemetry", "flow", "router"]),
     ("component", &["proto", "event", "fault", "task", "telemetry", "flow", "frame"]),
     ("router", &[]),
     ("sources", &[]),

@@ -10,9 +10,11 @@ mod component;
 mod convert;
 pub mod crd;
 mod display;
+mod dlq;
 pub mod documents;
 mod explain;
 mod intake;
+mod ledger;
 mod limits;
 mod logs;
 mod narrator;
@@ -25,7 +27,6 @@ mod signals;
 mod supervise;
 mod terminal;
 mod test;
-mod words;
 mod workload;
 
 use std::io::{IsTerminal, Write};
@@ -60,6 +61,7 @@ enum Command {
     Check(check::Options),
     Explain(explain::Options),
     Test(test::Options),
+    Dlq(dlq::Options),
     Convert(convert::Options),
     /// Prints the custom resource definitions, for `kubectl apply -f -`
     Crd,
@@ -110,6 +112,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
             explain::run(&options, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())
         }
         Command::Test(options) => test::run(&options, &mut terminal::Output::new()),
+        Command::Dlq(options) => block_on(dlq::run(options, &mut terminal::Output::new())),
         Command::Convert(options) => {
             let (mut out, mut err) = (terminal::Output::new(), std::io::stderr().lock());
             convert::run(&options, &mut std::io::stdin().lock(), &mut out, &mut err)

@@ -34,7 +34,8 @@ pub async fn sleep(duration: Duration) {
 /// Runs `future` for at most `limit`; `None` when the time ran out (the future is dropped then).
 pub async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     match timeline::sleep(limit) {
-        Some(limit) => timeline::within(limit, future).await,
+        // Boxed: nobody's future shall be larger for the sake of virtual time.
+        Some(limit) => Box::pin(timeline::within(limit, future)).await,
         None => tokio::time::timeout(limit, future).await.ok(),
     }
 }

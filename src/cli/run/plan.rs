@@ -65,7 +65,24 @@ impl Feed {
 /// Puts together documents that were [judged](crate::cli::check::judge). Only what cannot be run on
 /// one machine is still reported; the plan is good to run when the report has no errors.
 pub fn plan(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) -> Plan {
-    let mut planner = Planner { plan: Plan::default(), names: BTreeMap::new(), secrets, judged: Problems::new() };
+    draw(documents, secrets, report, Reach::Here)
+}
+
+/// As [`plan`], wherever targets are: for those who deliver nothing.
+pub fn plan_anywhere(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) -> Plan {
+    draw(documents, secrets, report, Reach::Anywhere)
+}
+
+/// Where targets may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Here,
+    Anywhere,
+}
+
+fn draw(documents: &Documents, secrets: &dyn Secrets, report: &mut Report, reach: Reach) -> Plan {
+    let (plan, names, judged) = (Plan::default(), BTreeMap::new(), Problems::new());
+    let mut planner = Planner { plan, names, secrets, reach, judged };
     for Document { namespace, name, spec, .. } in &documents.buses {
         planner.bus(namespace, name, &spec.bus);
     }
@@ -92,6 +109,7 @@ struct Planner<'a> {
     /// Namespace (empty for a cluster's bus) and name to index.
     names: BTreeMap<(String, String), usize>,
     secrets: &'a dyn Secrets,
+    reach: Reach,
     /// What the parsers say a second time; it was told when the documents were judged.
     judged: Problems,
 }
@@ -167,7 +185,7 @@ impl Planner<'_> {
         let trigger = Trigger::parse(namespace, name, spec, &bus.defaults, &mut self.judged);
         let subscribers = FieldPath::root().field("spec").field("subscribers");
         for (index, subscriber) in trigger.subscribers.iter().enumerate() {
-            refuse_references(subscriber, &subscribers.index(index), problems);
+            self.reach.judge(subscriber, &subscribers.index(index), problems);
         }
         bus.triggers.push(trigger);
     }
@@ -214,7 +232,7 @@ impl Planner<'_> {
         if let Some(direct) = Trigger::of_event_source(namespace, name, spec, &events, &bus.defaults, &mut self.judged)
         {
             for subscriber in &direct.subscribers {
-                refuse_references(subscriber, &path.field("sink"), problems);
+                self.reach.judge(subscriber, &path.field("sink"), problems);
             }
             bus.triggers.push(direct);
         }
@@ -243,6 +261,14 @@ impl Planner<'_> {
                 overrides,
                 config,
             });
+        }
+    }
+}
+
+impl Reach {
+    fn judge(self, subscriber: &Subscriber, path: &FieldPath, problems: &mut Problems) {
+        if self == Self::Here {
+            refuse_references(subscriber, path, problems);
         }
     }
 }

@@ -219,27 +219,34 @@ impl Subscriber for Member {
     }
 }
 
-/// Values with their revisions, and the next revision.
+/// Values with their revisions, and the latest revision.
 #[derive(Default)]
-pub(super) struct Store(Mutex<(BTreeMap<Bytes, (Bytes, u64)>, u64)>);
+struct Values {
+    all: BTreeMap<Bytes, (Bytes, u64)>,
+    latest: u64,
+}
+
+/// Keeps what the router remembers.
+#[derive(Default)]
+pub(super) struct Store(Mutex<Values>);
 
 #[async_trait]
 impl flow::Store for Store {
     async fn get(&self, key: &[u8]) -> Result<Option<Stored>, Fault> {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(state.0.get_key_value(key).map(stored))
+        Ok(state.all.get_key_value(key).map(stored))
     }
 
     async fn scan(&self, prefix: &[u8], limit: usize) -> Result<Vec<Stored>, Fault> {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let from = state.0.range(Bytes::copy_from_slice(prefix)..);
+        let from = state.all.range(Bytes::copy_from_slice(prefix)..);
         Ok(from.take_while(|(key, _)| key.starts_with(prefix)).take(limit).map(stored).collect())
     }
 
     async fn write(&self, batch: Vec<Write>) -> Result<Vec<Revision>, Fault> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for Write { key, expect, .. } in &batch {
-            let revision = state.0.get(key).map(|(_, revision)| *revision);
+            let revision = state.all.get(key).map(|(_, revision)| *revision);
             let right = match expect {
                 Expect::Anything => true,
                 Expect::Absent => revision.is_none(),
@@ -251,11 +258,11 @@ impl flow::Store for Store {
         }
         let mut revisions = Vec::with_capacity(batch.len());
         for Write { key, value, .. } in batch {
-            state.1 += 1;
-            let revision = state.1;
+            state.latest += 1;
+            let revision = state.latest;
             match value {
-                Some(value) => drop(state.0.insert(key, (value, revision))),
-                None => drop(state.0.remove(&key)),
+                Some(value) => drop(state.all.insert(key, (value, revision))),
+                None => drop(state.all.remove(&key)),
             }
             revisions.push(Revision(revision));
         }

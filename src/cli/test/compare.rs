@@ -1,5 +1,6 @@
 //! What was expected beside what happened.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -177,7 +178,8 @@ pub(super) fn span(span: SignedDuration) -> String {
     let mut out = String::new();
     for (number, unit) in [(hours, "h"), (minutes, "m")] {
         if number > 0 {
-            out.push_str(&format!("{number}{unit}"));
+            // Writing to a String cannot fail.
+            write!(out, "{number}{unit}").unwrap_or_default();
         }
     }
     let (seconds, millis) = (millis / 1000, millis % 1000);
@@ -185,7 +187,7 @@ pub(super) fn span(span: SignedDuration) -> String {
         out.push_str(format!("{seconds}.{millis:03}").trim_end_matches('0'));
         out.push('s');
     } else if seconds > 0 || out.is_empty() {
-        out.push_str(&format!("{seconds}s"));
+        write!(out, "{seconds}s").unwrap_or_default();
     }
     out
 }

@@ -1,4 +1,4 @@
-//! The result as JUnit XML, which continuous integration reads.
+//! The result as `JUnit` XML, which continuous integration reads.
 
 use std::fmt::Write as _;
 

@@ -26,6 +26,7 @@ use crate::api::{FieldPath, Problem};
 use cases::Case;
 
 /// Tries Triggers out: plays events to them in virtual time, and compares what they deliver with what was expected
+#[expect(clippy::doc_markdown, reason = "the text is the help of the command")]
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "Nothing is listened to and nothing is sent: the router runs between a bus in memory and sinks that answer as

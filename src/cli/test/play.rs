@@ -94,7 +94,7 @@ async fn act(stage: Stage, clock: Clock) -> Result<Played, Fault> {
     let mut held = Vec::new();
     for (store, ids) in joins {
         for id in ids {
-            let found = join::held(&*store, &id).await?;
+            let found = join::held(&*store, &group()?, &id).await?;
             held.extend(found.into_iter().map(|holding| (id.clone(), holding)));
         }
     }
@@ -116,10 +116,13 @@ fn wire(
     let metrics = Arc::new(Metrics::new());
     let sinks = |target: &Target, policy: &Policy| ends.sink(target, policy, bus, answers, recorder);
     let plan = Plan::new(triggers, &sinks, &metrics)?;
-    let group = ConsumerGroup::new(CONSUMER_GROUP)
-        .map_err(|error| Fault::new(FaultKind::Internal, "name a group", error.to_string()))?;
-    let settings = Settings { parallelism: 1, ..Settings::new(group) };
+    let settings = Settings { parallelism: 1, ..Settings::new(group()?) };
     Router::new(plan, settings, bus.clone(), metrics, recorder.clone(), clock.clone(), shutdown)
+}
+
+fn group() -> Result<ConsumerGroup, Fault> {
+    ConsumerGroup::new(CONSUMER_GROUP)
+        .map_err(|error| Fault::new(FaultKind::Internal, "name a group", error.to_string()))
 }
 
 /// The ends of the ways out of the router: whose each is, where it would be, and whether it is for dead letters. Whoever

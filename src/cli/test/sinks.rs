@@ -8,12 +8,12 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 
 use super::cases::Answer;
-use crate::cli::words;
 use crate::event::Event;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Accepted, Sink};
 use crate::router::decision::{Decision, Observer};
 use crate::router::filter::Values;
+use crate::router::journal::Step;
 use crate::sinks::http::{self as sink, Config};
 use crate::task::Clock;
 use jiff::Timestamp;
@@ -77,7 +77,7 @@ impl Observer for Recorder {
         let at = self.clock.now();
         let mut record = self.record();
         let since = super::compare::span(at.duration_since(self.start));
-        let line = words::of(event, decision, Values::Shown);
+        let line = Step::of(event, decision, Values::Shown).to_string();
         record.lines.push(format!("{since:>9}  {} {}", event.id(), line.replace('\n', "\n             ")));
         let left = |subscriber: &str, address: &str, attempts, reason, event: &Event| Left {
             at,

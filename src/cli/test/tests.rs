@@ -77,7 +77,7 @@ fn joins_retries_and_dead_letters_take_no_real_time_and_are_told_at_their_virtua
 #[test]
 fn every_difference_is_told_with_what_was_seen_instead_and_what_happened() {
     let (text, outcome) = played(&case(
-        r#"
+        r"
     events:
       - {to: shop/orders, event: {id: a, data: {n: 500, tags: [x]}}}
     expect:
@@ -85,7 +85,7 @@ fn every_difference_is_told_with_what_was_seen_instead_and_what_happened() {
         - {to: copy, at: 1m, event: {id: a, gone: 1, data: {n: 501, tags: [y]}}}
         - {to: ship, event: {id: a}}
       held: []
-"#,
+",
     ));
     assert_eq!(outcome, Outcome::Unmet);
     for line in [
@@ -107,10 +107,10 @@ fn every_difference_is_told_with_what_was_seen_instead_and_what_happened() {
 #[test]
 fn the_same_case_is_played_in_the_same_way_each_time() {
     let cases = case(
-        r#"
+        r"
     events: [{to: shop/orders, event: {data: {n: 500}}}]
     answers: {review: [500, 500, 200], copy: 200}
-"#,
+",
     );
     // The first line is the name of the file.
     let play = || played(&cases).0.split_once('\n').unwrap().1.to_owned();

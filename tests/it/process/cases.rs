@@ -36,7 +36,7 @@ async fn the_exit_code_and_the_report_tell_how_it_went() {
         let told = [out.stdout, out.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
         (out.status.code(), told)
     };
-    let paid = "events: [{to: hooks/orders, event: {type: com.shop.order.paid}}]";
+    let paid = "events: [{to: hooks/orders, event: {type: com.shop.order.paid, data: {total: 5}}}]";
     let (code, told) = test(&format!(
         "cases:\n- {{name: good, {paid}, expect: {{deliveries: [{{to: ship}}]}}}}\n- {{name: \"<bad>\", {paid}}}\n"
     ))

@@ -6,6 +6,8 @@
 mod cases;
 mod convert;
 mod disk;
+mod dlq;
+mod explain;
 mod faults;
 mod jetstream;
 mod joins;
