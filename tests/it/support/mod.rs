@@ -8,6 +8,8 @@ mod client;
 mod daprd;
 mod disk;
 mod flow;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod mosquitto;
 mod nats;
 mod process;
@@ -22,6 +24,8 @@ pub use client::{Answer, Client};
 pub use daprd::{Daprd, daprd_path};
 pub use disk::Disk;
 pub use flow::{sink, write_flow};
+#[cfg(feature = "kafka")]
+pub use kafka::{KafkaServer, MAX_MESSAGE, PASSWORD, Sent, USER};
 pub use mosquitto::Mosquitto;
 pub use nats::NatsServer;
 pub use process::Process;

@@ -1,0 +1,160 @@
+//! The bus itself: what its parts do for it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+
+use super::cluster::Cluster;
+use super::config::Config;
+use super::member::Member;
+use super::pool::Pool;
+use super::topics::Topics;
+use super::{cluster, publish, store};
+use crate::dial::kafka::{Reader, Reading, unsettled};
+use crate::fault::{Fault, FaultKind};
+use crate::flow::{Bus, Capability, Group, Ordering, Outgoing, Published, Start, Subscriber, Subscription, Topic};
+use crate::task::{self, Shutdown};
+
+/// For readers to leave their groups; brokers that are gone must not hold up the end.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// The members of this process by topic and group. Who joins waits for whoever is just joining.
+type Pools = HashMap<(Topic, Group), Arc<tokio::sync::Mutex<Weak<Pool>>>>;
+
+/// A bus on Kafka.
+pub struct Kafka {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) topics: Arc<Topics>,
+    pools: Mutex<Pools>,
+    /// What was read of the state, and who writes it.
+    pub(super) desk: Arc<Mutex<store::Desk>>,
+    closed: Shutdown,
+}
+
+impl Kafka {
+    /// Connects, and asks the brokers what they allow.
+    ///
+    /// # Errors
+    /// `Denied` when login or certificate do not suffice, `Unavailable` when no broker can be reached,
+    /// `Malformed` when a setting cannot be used.
+    pub async fn open(config: Config) -> Result<Self, Fault> {
+        let cluster = Arc::new(Cluster::open(config).await?);
+        let topics = Arc::new(Topics::new(cluster.clone()));
+        Ok(Self { cluster, topics, pools: Mutex::default(), desk: Arc::default(), closed: Shutdown::new() })
+    }
+
+    /// # Errors
+    /// `Closed` after the bus was closed.
+    pub(super) fn is_open(&self, operation: &'static str) -> Result<(), Fault> {
+        if self.closed.is_requested() {
+            return Err(Fault::new(FaultKind::Closed, operation, "the bus is closed"));
+        }
+        Ok(())
+    }
+
+    fn reading(&self, topic: &Topic, group: &Group, start: Start) -> Reading {
+        Reading {
+            topic: topic.as_str().to_owned(),
+            // Kafka's groups span topics: this keeps the members of one topic among themselves.
+            group: format!("{group}@{topic}"),
+            partition: None,
+            oldest: start == Start::Earliest,
+            client: self.cluster.consumer(),
+        }
+    }
+
+    async fn join(&self, topic: &Topic, group: &Group, start: Start) -> Result<Arc<Pool>, Fault> {
+        let place = cluster::lock(&self.pools).entry((topic.clone(), group.clone())).or_default().clone();
+        let mut place = place.lock().await;
+        if let Some(pool) = place.upgrade().filter(|pool| pool.enter()) {
+            return Ok(pool);
+        }
+        let mut failures = 0;
+        loop {
+            self.is_open("subscribe")?;
+            let opened = async {
+                self.topics.ensure(topic.as_str()).await?;
+                Reader::open(self.reading(topic, group, start)).await
+            };
+            match opened.await {
+                Ok(reader) => {
+                    let pool = Arc::new(Pool::new(reader));
+                    *place = Arc::downgrade(&pool);
+                    return Ok(pool);
+                }
+                Err(fault) if fault.is_retryable() => {
+                    failures += 1;
+                    tracing::warn!(error = %fault.chain(), %topic, "Kafka cannot be used; trying again");
+                    tokio::select! {
+                        () = task::sleep(cluster::OUTAGE.pause(failures)) => {}
+                        () = self.closed.requested() => {}
+                    }
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Bus for Kafka {
+    fn capability(&self) -> Capability {
+        Capability {
+            delayed: false,
+            deduplicated: false,
+            durable: true,
+            ordering: Ordering::Key,
+            max_event_bytes: self.cluster.max_event_bytes(),
+        }
+    }
+
+    async fn publish(&self, topic: &Topic, batch: Vec<Outgoing>) -> Vec<Result<Published, Fault>> {
+        let ready = match self.is_open(publish::OPERATION) {
+            Ok(()) => self.topics.ensure(topic.as_str()).await,
+            Err(fault) => Err(fault),
+        };
+        match ready {
+            Ok(()) => publish::publish(&self.cluster, &self.topics, topic, &batch).await,
+            Err(fault) => vec![Err(fault); batch.len()],
+        }
+    }
+
+    async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Subscriber>, Fault> {
+        let Subscription { topic, group, start, max_in_flight } = subscription;
+        let pool = self.join(&topic, &group, start).await?;
+        Ok(Box::new(Member::new(pool, topic, max_in_flight.max(1), self.closed.child())))
+    }
+
+    async fn lag(&self, topic: &Topic, group: &Group) -> Result<u64, Fault> {
+        const OPERATION: &str = "tell the lag";
+        self.is_open(OPERATION)?;
+        let reading = self.reading(topic, group, Start::Earliest);
+        task::blocking(OPERATION, move || unsettled(&reading)).await
+    }
+
+    fn ailment(&self) -> Option<Fault> {
+        self.is_open("use the bus").err().or_else(|| self.cluster.ailment())
+    }
+
+    /// Readers commit what is settled and leave their groups.
+    async fn close(&self) -> Result<(), Fault> {
+        if self.closed.is_requested() {
+            return Ok(());
+        }
+        self.closed.request();
+        let places: Vec<_> = cluster::lock(&self.pools).drain().map(|(_, place)| place).collect();
+        let closing = places.into_iter().map(|place| async move {
+            match place.lock().await.upgrade() {
+                Some(pool) => pool.close(CLOSING).await,
+                None => true,
+            }
+        });
+        if join_all(closing).await.contains(&false) {
+            return Err(Fault::new(FaultKind::Timeout, "close the bus", "the brokers do not answer"));
+        }
+        Ok(())
+    }
+}
