@@ -147,7 +147,7 @@ pub async fn open(config: BusConfig, folder: &Path, clock: &Clock) -> Result<Ope
         }
         #[cfg(feature = "kafka")]
         BusConfig::Kafka(config) => {
-            let bus = Arc::new(buses::kafka::Kafka::open(*config).await?);
+            let bus = Arc::new(buses::kafka::Kafka::open(*config, clock.clone()).await?);
             Ok(Opened { bus: bus.clone(), store: bus })
         }
         #[cfg(not(feature = "kafka"))]

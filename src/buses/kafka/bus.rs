@@ -9,14 +9,16 @@ use futures_util::future::join_all;
 
 use super::cluster::Cluster;
 use super::config::Config;
+use super::delayed::Mover;
 use super::member::Member;
 use super::pool::Pool;
+use super::publish::Way;
 use super::topics::Topics;
 use super::{cluster, publish, store};
 use crate::dial::kafka::{Reader, Reading, unsettled};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Bus, Capability, Group, Ordering, Outgoing, Published, Start, Subscriber, Subscription, Topic};
-use crate::task::{self, Shutdown};
+use crate::task::{self, Clock, Shutdown};
 
 /// For readers to leave their groups; brokers that are gone must not hold up the end.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -29,6 +31,9 @@ pub struct Kafka {
     pub(super) cluster: Arc<Cluster>,
     pub(super) topics: Arc<Topics>,
     pools: Mutex<Pools>,
+    clock: Clock,
+    /// What moves delayed events, once there may be any; it ends when the bus is closed.
+    mover: Mutex<Option<task::Group>>,
     /// What was read of the state, and who writes it.
     pub(super) desk: Arc<Mutex<store::Desk>>,
     closed: Shutdown,
@@ -40,10 +45,38 @@ impl Kafka {
     /// # Errors
     /// `Denied` when login or certificate do not suffice, `Unavailable` when no broker can be reached,
     /// `Malformed` when a setting cannot be used.
-    pub async fn open(config: Config) -> Result<Self, Fault> {
+    pub async fn open(config: Config, clock: Clock) -> Result<Self, Fault> {
         let cluster = Arc::new(Cluster::open(config).await?);
         let topics = Arc::new(Topics::new(cluster.clone()));
-        Ok(Self { cluster, topics, pools: Mutex::default(), desk: Arc::default(), closed: Shutdown::new() })
+        let (pools, desk, mover) = (Mutex::default(), Arc::default(), Mutex::default());
+        let bus = Self { cluster, topics, pools, clock, mover, desk, closed: Shutdown::new() };
+        if bus.cluster.waiting {
+            bus.move_delayed();
+        }
+        Ok(bus)
+    }
+
+    /// Starts to move delayed events, unless that is done already.
+    fn move_delayed(&self) {
+        let (cluster, topics) = (self.cluster.clone(), self.topics.clone());
+        cluster::lock(&self.mover).get_or_insert_with(|| {
+            let mut group = task::Group::new(&self.closed);
+            group.spawn(Mover { cluster, topics, clock: self.clock.clone(), gone: self.closed.clone() }.run());
+            group
+        });
+    }
+
+    /// Makes sure of what a batch needs: its topic, and that of delayed events when some are; the
+    /// latter's name.
+    async fn prepare(&self, topic: &Topic, batch: &[Outgoing]) -> Result<Option<String>, Fault> {
+        self.is_open(publish::OPERATION)?;
+        self.topics.ensure(topic.as_str()).await?;
+        if !batch.iter().any(|outgoing| outgoing.delay.is_some_and(|delay| !delay.is_zero())) {
+            return Ok(None);
+        }
+        let name = self.topics.ensure_delayed().await?;
+        self.move_delayed();
+        Ok(Some(name))
     }
 
     /// # Errors
@@ -103,7 +136,7 @@ impl Kafka {
 impl Bus for Kafka {
     fn capability(&self) -> Capability {
         Capability {
-            delayed: false,
+            delayed: true,
             deduplicated: false,
             durable: true,
             ordering: Ordering::Key,
@@ -112,14 +145,12 @@ impl Bus for Kafka {
     }
 
     async fn publish(&self, topic: &Topic, batch: Vec<Outgoing>) -> Vec<Result<Published, Fault>> {
-        let ready = match self.is_open(publish::OPERATION) {
-            Ok(()) => self.topics.ensure(topic.as_str()).await,
-            Err(fault) => Err(fault),
+        let delayed = match self.prepare(topic, &batch).await {
+            Ok(delayed) => delayed,
+            Err(fault) => return vec![Err(fault); batch.len()],
         };
-        match ready {
-            Ok(()) => publish::publish(&self.cluster, &self.topics, topic, &batch).await,
-            Err(fault) => vec![Err(fault); batch.len()],
-        }
+        let delayed = delayed.as_deref().map(|name| (name, self.clock.now()));
+        publish::publish(&Way { cluster: &self.cluster, topics: &self.topics, topic, delayed }, &batch).await
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Subscriber>, Fault> {
@@ -145,6 +176,7 @@ impl Bus for Kafka {
             return Ok(());
         }
         self.closed.request();
+        let mover = cluster::lock(&self.mover).take();
         let places: Vec<_> = cluster::lock(&self.pools).drain().map(|(_, place)| place).collect();
         let closing = places.into_iter().map(|place| async move {
             match place.lock().await.upgrade() {
@@ -152,7 +184,12 @@ impl Bus for Kafka {
                 None => true,
             }
         });
-        if join_all(closing).await.contains(&false) {
+        let readers = join_all(closing).await;
+        let moved = match mover {
+            Some(mover) => task::within(CLOSING, mover.join()).await.is_some(),
+            None => true,
+        };
+        if !moved || readers.contains(&false) {
             return Err(Fault::new(FaultKind::Timeout, "close the bus", "the brokers do not answer"));
         }
         Ok(())

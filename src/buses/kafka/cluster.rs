@@ -10,7 +10,7 @@ use rdkafka::metadata::MetadataBroker;
 use rdkafka::producer::{BaseProducer, FutureProducer, Producer, ProducerContext};
 
 use super::config::Config;
-use crate::dial::kafka::{self, DEFAULTS, Listener, Told, fault, look};
+use crate::dial::kafka::{self, DEFAULTS, Listener, Told, fault, look, numbers};
 use crate::fault::Fault;
 use crate::task::{self, Backoff};
 
@@ -54,6 +54,12 @@ pub(super) struct Cluster {
     producer: Mutex<Sender>,
     /// The largest message that the brokers take.
     max_message: usize,
+    /// Whether events may wait to be delivered later from the time before.
+    pub waiting: bool,
+}
+
+fn delayed(config: &Config) -> String {
+    format!("{}.delayed", config.name)
 }
 
 impl Cluster {
@@ -64,13 +70,18 @@ impl Cluster {
     pub(super) async fn open(config: Config) -> Result<Self, Fault> {
         let told = Arc::new(Told::default());
         let (asked, known) = (told.clone(), config.clone());
-        let broker = task::blocking(OPERATION, move || reach(&known, &asked)).await?;
+        let (broker, waiting) = task::blocking(OPERATION, move || reach(&known, &asked)).await?;
         let admin: AdminClient<Listener> = client(&config, &[])
             .create_with_context(Listener(told.clone()))
             .map_err(|error| fault(OPERATION, error))?;
         let max_message = max_message(&config, &admin, broker).await;
         let producer = Mutex::new(producer(&config, max_message, &told)?);
-        Ok(Self { config, admin, told, producer, max_message })
+        Ok(Self { config, admin, told, producer, max_message, waiting })
+    }
+
+    /// The topic of events that are delivered later.
+    pub(super) fn delayed(&self) -> String {
+        delayed(&self.config)
     }
 
     /// The settings of a member of a group.
@@ -167,14 +178,16 @@ fn producer(config: &Config, max_message: usize, told: &Arc<Told>) -> Result<Sen
     client(config, &more).create_with_context(Listener(told.clone())).map_err(|error| fault(OPERATION, error))
 }
 
-/// Connects once, by asking for a topic that need not be there; the number of a broker.
-fn reach(config: &Config, told: &Arc<Told>) -> Result<Option<i32>, Fault> {
+/// Connects once, by asking for the topic of delayed events; the number of a broker, and whether that
+/// topic is there.
+fn reach(config: &Config, told: &Arc<Told>) -> Result<(Option<i32>, bool), Fault> {
     let consumer: BaseConsumer<Listener> =
         client(config, &[]).create_with_context(Listener(told.clone())).map_err(|error| fault(OPERATION, error))?;
     let brokers = || config.brokers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    let found = look(consumer.client(), told, "penstock", || while consumer.poll(Duration::ZERO).is_some() {});
+    let found = look(consumer.client(), told, &delayed(config), || while consumer.poll(Duration::ZERO).is_some() {});
     let found = found.map_err(|fault| fault.with_context("brokers", brokers()))?;
-    Ok(found.brokers().first().map(MetadataBroker::id))
+    let waiting = numbers(&found, &delayed(config)).is_ok();
+    Ok((found.brokers().first().map(MetadataBroker::id), waiting))
 }
 
 /// What is set, else what the broker tells, if it does, else what it takes unless it was set otherwise.

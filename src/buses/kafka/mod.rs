@@ -5,6 +5,7 @@
 //! - [`publish`], [`message`]: events to messages in binary mode, with acknowledgement of all replicas.
 //! - [`pool`]: the members of one group in this process, which share one member of Kafka's group.
 //! - [`member`]: one of them, as its reader sees it.
+//! - [`delayed`]: events that wait in a topic beside the others until they are due.
 //! - [`store`]: a compacted topic beside those of the events.
 //!
 //! A topic of the bus is the topic of Kafka with the same name. Kafka gives each partition to one member
@@ -21,6 +22,8 @@ mod bus;
 #[cfg(feature = "kafka")]
 mod cluster;
 pub mod config;
+#[cfg(feature = "kafka")]
+mod delayed;
 #[cfg(feature = "kafka")]
 mod member;
 #[cfg(feature = "kafka")]

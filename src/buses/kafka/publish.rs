@@ -1,10 +1,13 @@
 //! Publishing: a batch is handed to the client at once, and each event is answered for when every replica
 //! has it.
 
+use jiff::Timestamp;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::FutureRecord;
+use rdkafka::producer::future_producer::DeliveryFuture;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Sender};
+use super::delayed;
 use super::message;
 use super::topics::Topics;
 use crate::dial::kafka::fault;
@@ -13,28 +16,27 @@ use crate::flow::{Outgoing, Published, Topic};
 
 pub(super) const OPERATION: &str = "publish";
 
+/// Where a batch goes.
+pub(super) struct Way<'a> {
+    pub cluster: &'a Cluster,
+    pub topics: &'a Topics,
+    pub topic: &'a Topic,
+    /// The topic of events that are delivered later, and the present moment.
+    pub delayed: Option<(&'a str, Timestamp)>,
+}
+
 /// Publishes a batch; the answers are in its order.
-pub(super) async fn publish(
-    cluster: &Cluster,
-    topics: &Topics,
-    topic: &Topic,
-    batch: &[Outgoing],
-) -> Vec<Result<Published, Fault>> {
+pub(super) async fn publish(way: &Way<'_>, batch: &[Outgoing]) -> Vec<Result<Published, Fault>> {
+    let Way { cluster, topics, topic, .. } = way;
     let max = cluster.max_event_bytes();
     let producer = cluster.producer();
     let mut full: Option<Fault> = None;
     let mut sending = Vec::with_capacity(batch.len());
-    for Outgoing { event, delay, .. } in batch {
-        let size = event.record().len();
+    for outgoing in batch {
+        let size = outgoing.event.record().len();
         if size > max {
             let message = format!("the event has {size} bytes, at most {max} are taken");
-            sending
-                .push(Err(Fault::new(FaultKind::TooLarge, OPERATION, message).with_context("topic", topic.as_str())));
-            continue;
-        }
-        if delay.is_some_and(|delay| !delay.is_zero()) {
-            let message = "a bus on Kafka delivers nothing later";
-            sending.push(Err(Fault::new(FaultKind::Unsupported, OPERATION, message)));
+            sending.push(Err(Fault::new(FaultKind::TooLarge, OPERATION, message)));
             continue;
         }
         // What comes after one that found no room would overtake it.
@@ -42,31 +44,18 @@ pub(super) async fn publish(
             sending.push(Err(full.clone()));
             continue;
         }
-        let mut headers = OwnedHeaders::new();
-        let payload = message::write(event, |name, value| {
-            headers = std::mem::take(&mut headers).insert(Header { key: name, value: Some(value) });
-        });
-        let key = message::key(event);
-        let mut record: FutureRecord<'_, str, [u8]> = FutureRecord::to(topic.as_str()).headers(headers);
-        if let Some(payload) = &payload {
-            record = record.payload(payload);
-        }
-        if let Some(key) = &key {
-            record = record.key(key);
-        }
-        sending.push(producer.send_result(record).map_err(|(error, _)| {
-            let fault = fault(OPERATION, error);
+        sending.push(send(way, &producer, outgoing).inspect_err(|fault| {
             if fault.kind() == FaultKind::Throttled {
                 full = Some(fault.clone());
             }
-            fault
         }));
     }
     let mut answers = Vec::with_capacity(batch.len());
     for sent in sending {
         let answer = match sent {
             Err(fault) => Err(fault),
-            Ok(delivery) => match delivery.await {
+            Ok((delivery, is_late)) => match delivery.await {
+                Ok(Ok(_)) if is_late => Ok(Published::Delayed),
                 Ok(Ok(delivered)) => Ok(Published::At(message::position(delivered.partition, delivered.offset))),
                 Ok(Err((error, _))) => Err(fault(OPERATION, error)),
                 Err(_) => Err(Fault::new(FaultKind::Closed, OPERATION, "the client is closed")),
@@ -84,4 +73,31 @@ pub(super) async fn publish(
         cluster.check(&producer);
     }
     answers
+}
+
+/// Hands one event to the client; whether it is delivered later.
+fn send(way: &Way<'_>, producer: &Sender, outgoing: &Outgoing) -> Result<(DeliveryFuture, bool), Fault> {
+    let mut headers = OwnedHeaders::new();
+    let payload = message::write(&outgoing.event, |name, value| {
+        headers = std::mem::take(&mut headers).insert(Header { key: name, value: Some(value) });
+    });
+    let late = match (outgoing.delay, way.delayed) {
+        (Some(delay), Some((name, now))) if !delay.is_zero() => {
+            // What is longer than time itself is due at its end.
+            let due = now.checked_add(delay).unwrap_or(Timestamp::MAX);
+            headers = delayed::mark(headers, way.topic.as_str(), due);
+            Some(name)
+        }
+        _ => None,
+    };
+    let key = message::key(&outgoing.event);
+    let mut record: FutureRecord<'_, str, [u8]> = FutureRecord::to(late.unwrap_or(way.topic.as_str())).headers(headers);
+    if let Some(payload) = &payload {
+        record = record.payload(payload);
+    }
+    if let Some(key) = &key {
+        record = record.key(key);
+    }
+    let sent = producer.send_result(record).map_err(|(error, _)| fault(OPERATION, error))?;
+    Ok((sent, late.is_some()))
 }

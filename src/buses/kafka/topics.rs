@@ -54,6 +54,22 @@ impl Topics {
         Ok(())
     }
 
+    /// Makes sure of the topic of events that are delivered later. They are kept until they were moved.
+    ///
+    /// # Errors
+    /// As [`Topics::ensure`].
+    pub(super) async fn ensure_delayed(&self) -> Result<String, Fault> {
+        let config = &self.cluster.config;
+        let name = self.cluster.delayed();
+        if !lock(&self.known).contains(&name) {
+            let topic = NewTopic::new(&name, config.partitions, TopicReplication::Fixed(config.replication_factor))
+                .set("retention.ms", "-1");
+            self.make(&name, topic).await.map_err(|fault| fault.with_context("topic", &name))?;
+            lock(&self.known).insert(name.clone());
+        }
+        Ok(name)
+    }
+
     /// Makes sure of the topic that holds state, and names it.
     ///
     /// # Errors

@@ -4,7 +4,8 @@
 //! - [`Told`]: what a client told about its connections.
 //! - `window`: which messages of a partition are settled, and how a commit says so. Pure.
 //! - `desk`: messages that were fetched, and windows, shared with the reader's thread.
-//! - [`Reader`]: one member of a consumer group, on a thread of its own.
+//! - `offsets`: what a group has committed.
+//! - [`Reader`]: one member of a consumer group. `worker` is its thread.
 //!
 //! librdkafka blocks in its callbacks, when offsets are committed and when a member leaves; so a
 //! reader has a thread, and everything else here that blocks says so.
@@ -12,10 +13,13 @@
 mod client;
 mod desk;
 mod fault;
+mod offsets;
 mod reader;
 mod window;
+mod worker;
 
 pub use client::{Cluster, Listener, Told, look, numbers};
 pub use desk::{Message, Token};
 pub use fault::{coded, fault};
-pub use reader::{DEFAULTS, Reader, Reading, unsettled};
+pub use offsets::unsettled;
+pub use reader::{DEFAULTS, Reader, Reading};

@@ -16,7 +16,7 @@ use penstock::buses::kafka::config::Config;
 use penstock::event::{Data, Draft, Event};
 use penstock::fault::{Fault, FaultKind};
 use penstock::flow::{Bus, Position, Published, Topic};
-use penstock::task;
+use penstock::task::{self, Clock};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::{Backend, PATIENCE, ack_all, event, ids, numbers, outgoing, publish, store, subscribe, take, topic};
@@ -41,8 +41,12 @@ impl Shared {
 
     async fn bus(&self) -> Arc<Kafka> {
         let config = config(&self.server.address(), 1).of_bus("default", &self.name);
-        Arc::new(Kafka::open(config).await.unwrap())
+        Arc::new(open(config).await.unwrap())
     }
+}
+
+async fn open(config: Config) -> Result<Kafka, Fault> {
+    Kafka::open(config, Clock::system()).await
 }
 
 fn config(address: &str, partitions: i32) -> Config {
@@ -136,7 +140,7 @@ async fn events_of_a_key_stay_in_order_while_processes_share_the_partitions() {
     let server = KafkaServer::shared();
     let topic = topic("keys");
     let config = config(&server.address(), 4);
-    let (one, two) = (Kafka::open(config.clone()).await.unwrap(), Kafka::open(config).await.unwrap());
+    let (one, two) = (open(config.clone()).await.unwrap(), open(config).await.unwrap());
     let mut first = subscribe(&one, &topic, "g", 1000).await;
     let mut second = subscribe(&two, &topic, "g", 1000).await;
     let mut seen: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -198,7 +202,7 @@ async fn what_others_write_is_an_event_or_becomes_one() {
 #[ignore = "started, and killed, by its parent"]
 #[expect(clippy::disallowed_methods, reason = "the parent can hand over an address in no other way")]
 async fn child() {
-    let bus = Kafka::open(config(&std::env::var(CHILD_ADDRESS).unwrap(), 1)).await.unwrap();
+    let bus = open(config(&std::env::var(CHILD_ADDRESS).unwrap(), 1)).await.unwrap();
     let mut subscriber = subscribe(&bus, &topic("dead"), "g", 10).await;
     let held = take(&mut *subscriber, 10).await;
     for id in ids(&held) {
@@ -210,7 +214,7 @@ async fn child() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_process_held_goes_to_the_others() {
     let server = KafkaServer::shared();
-    let bus = Kafka::open(config(&server.address(), 1)).await.unwrap();
+    let bus = open(config(&server.address(), 1)).await.unwrap();
     let topic = topic("dead");
     publish(&bus, &topic, numbers(0..10)).await;
     let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
@@ -251,7 +255,7 @@ async fn publish_stubbornly(bus: &dyn Bus, topic: &Topic, id: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_stands_still_or_is_killed_loses_nothing_confirmed_and_readers_go_on() {
     let mut server = KafkaServer::start();
-    let bus = Kafka::open(config(&server.address(), 1)).await.unwrap();
+    let bus = open(config(&server.address(), 1)).await.unwrap();
     let topic = topic("outage");
     let mut subscriber = subscribe(&bus, &topic, "g", 20).await;
     let mut seen = BTreeSet::new();
@@ -291,7 +295,7 @@ async fn a_broker_that_stands_still_or_is_killed_loses_nothing_confirmed_and_rea
 }
 
 async fn refused(config: Config) -> Fault {
-    let opened = task::within(Duration::from_secs(30), Box::pin(Kafka::open(config))).await;
+    let opened = task::within(Duration::from_secs(30), Box::pin(open(config))).await;
     opened.expect("an answer comes, whatever it is").err().unwrap()
 }
 
@@ -305,7 +309,7 @@ async fn what_cannot_be_used_is_told_at_once() {
     };
     let check = |fault: &Fault, kind: FaultKind| assert_eq!(fault.kind(), kind, "{fault:?}");
     for mechanism in [Mechanism::Plain, Mechanism::ScramSha256] {
-        let bus = Kafka::open(login(mechanism, USER, PASSWORD)).await.unwrap();
+        let bus = open(login(mechanism, USER, PASSWORD)).await.unwrap();
         publish(&bus, &topic("logins"), ["1".to_owned()]).await;
         bus.close().await.unwrap();
         let wrong = refused(login(mechanism, USER, "hunter2")).await;
@@ -313,12 +317,12 @@ async fn what_cannot_be_used_is_told_at_once() {
         assert!(!wrong.chain().contains("hunter2"), "{}", wrong.chain());
     }
     // A login that may not do what is needed is told by whoever needs it, and not asked again.
-    let weak = Kafka::open(login(Mechanism::Plain, "weak", PASSWORD)).await.unwrap();
+    let weak = open(login(Mechanism::Plain, "weak", PASSWORD)).await.unwrap();
     let fault = weak.publish(&topic("guarded-bus"), vec![outgoing(event("1"))]).await.remove(0).unwrap_err();
     check(&fault, FaultKind::Denied);
     let trust =
         |ca: &str| Config { tls: Some(Tls { ca: Some(Secret::new(ca)), ..Tls::default() }), ..at(server.tls_port) };
-    let bus = Kafka::open(trust(&server.authority)).await.unwrap();
+    let bus = open(trust(&server.authority)).await.unwrap();
     assert!(matches!(publish(&bus, &topic("tls"), ["1".to_owned()]).await[0], Published::At(_)));
     bus.close().await.unwrap();
     let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.pem();
