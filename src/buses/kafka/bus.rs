@@ -1,6 +1,8 @@
 //! The bus itself: what its parts do for it.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::AcqRel;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -23,6 +25,9 @@ use crate::task::{self, Clock, Shutdown};
 /// For readers to leave their groups; brokers that are gone must not hold up the end.
 const CLOSING: Duration = Duration::from_secs(5);
 
+/// How often brokers that are away are looked after.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// The members of this process by topic and group. Who joins waits for whoever is just joining.
 type Pools = HashMap<(Topic, Group), Arc<tokio::sync::Mutex<Weak<Pool>>>>;
 
@@ -32,8 +37,10 @@ pub struct Kafka {
     pub(super) topics: Arc<Topics>,
     pools: Mutex<Pools>,
     clock: Clock,
-    /// What moves delayed events, once there may be any; it ends when the bus is closed.
-    mover: Mutex<Option<task::Group>>,
+    /// What runs beside the readers until the bus is closed.
+    side: Mutex<Option<task::Group>>,
+    /// Whether delayed events are moved: once there may be any.
+    moving: AtomicBool,
     /// What was read of the state, and who writes it.
     pub(super) desk: Arc<Mutex<store::Desk>>,
     closed: Shutdown,
@@ -48,8 +55,11 @@ impl Kafka {
     pub async fn open(config: Config, clock: Clock) -> Result<Self, Fault> {
         let cluster = Arc::new(Cluster::open(config).await?);
         let topics = Arc::new(Topics::new(cluster.clone()));
-        let (pools, desk, mover) = (Mutex::default(), Arc::default(), Mutex::default());
-        let bus = Self { cluster, topics, pools, clock, mover, desk, closed: Shutdown::new() };
+        let closed = Shutdown::new();
+        let mut side = task::Group::new(&closed);
+        side.spawn(look_after(cluster.clone(), closed.clone()));
+        let (pools, desk, side) = (Mutex::default(), Arc::default(), Mutex::new(Some(side)));
+        let bus = Self { cluster, topics, pools, clock, side, moving: AtomicBool::new(false), desk, closed };
         if bus.cluster.waiting {
             bus.move_delayed();
         }
@@ -58,12 +68,12 @@ impl Kafka {
 
     /// Starts to move delayed events, unless that is done already.
     fn move_delayed(&self) {
-        let (cluster, topics) = (self.cluster.clone(), self.topics.clone());
-        cluster::lock(&self.mover).get_or_insert_with(|| {
-            let mut group = task::Group::new(&self.closed);
-            group.spawn(Mover { cluster, topics, clock: self.clock.clone(), gone: self.closed.clone() }.run());
-            group
-        });
+        if let Some(side) = cluster::lock(&self.side).as_mut()
+            && !self.moving.swap(true, AcqRel)
+        {
+            let (cluster, topics) = (self.cluster.clone(), self.topics.clone());
+            side.spawn(Mover { cluster, topics, clock: self.clock.clone(), gone: self.closed.clone() }.run());
+        }
     }
 
     /// Makes sure of what a batch needs: its topic, and that of delayed events when some are; the
@@ -132,6 +142,21 @@ impl Kafka {
     }
 }
 
+/// Looks whether the brokers are back, while nobody publishes.
+async fn look_after(cluster: Arc<Cluster>, closed: Shutdown) -> Result<(), Fault> {
+    loop {
+        tokio::select! {
+            () = closed.requested() => return Ok(()),
+            () = task::sleep(LOOK) => {}
+        }
+        if cluster.ailment().is_some() {
+            let asked = cluster.clone();
+            // What is wrong is known already.
+            drop(task::blocking("look after the brokers", move || asked.look()).await);
+        }
+    }
+}
+
 #[async_trait]
 impl Bus for Kafka {
     fn capability(&self) -> Capability {
@@ -176,7 +201,7 @@ impl Bus for Kafka {
             return Ok(());
         }
         self.closed.request();
-        let mover = cluster::lock(&self.mover).take();
+        let side = cluster::lock(&self.side).take();
         let places: Vec<_> = cluster::lock(&self.pools).drain().map(|(_, place)| place).collect();
         let closing = places.into_iter().map(|place| async move {
             match place.lock().await.upgrade() {
@@ -185,11 +210,11 @@ impl Bus for Kafka {
             }
         });
         let readers = join_all(closing).await;
-        let moved = match mover {
-            Some(mover) => task::within(CLOSING, mover.join()).await.is_some(),
+        let ended = match side {
+            Some(side) => task::within(CLOSING, side.join()).await.is_some(),
             None => true,
         };
-        if !moved || readers.contains(&false) {
+        if !ended || readers.contains(&false) {
             return Err(Fault::new(FaultKind::Timeout, "close the bus", "the brokers do not answer"));
         }
         Ok(())

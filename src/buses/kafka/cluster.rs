@@ -17,6 +17,8 @@ use crate::task::{self, Backoff};
 const OPERATION: &str = "connect to Kafka";
 /// For the brokers to answer one question.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// For brokers that were away to answer.
+const LOOK: Duration = Duration::from_secs(2);
 /// What brokers take when nobody set or told anything else.
 const DEFAULT_MESSAGE: usize = 1_000_000;
 /// Room in a message for what its headers need beyond the event's record.
@@ -156,6 +158,17 @@ impl Cluster {
                 Err(fault) => tracing::error!(error = %fault.chain(), "no producer can be made"),
             }
         }
+    }
+
+    /// Asks the brokers something, whatever it is; blocks.
+    ///
+    /// # Errors
+    /// When they do not answer.
+    pub(super) fn look(&self) -> Result<(), Fault> {
+        let found = self.admin.inner().fetch_metadata(Some(&self.delayed()), LOOK);
+        found.map_err(|error| fault(OPERATION, error))?;
+        self.answered();
+        Ok(())
     }
 
     pub(super) fn answered(&self) {

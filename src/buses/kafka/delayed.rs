@@ -95,7 +95,11 @@ impl Mover {
             let group = format!("{}.mover", self.cluster.config.name);
             let client = self.cluster.consumer();
             let reading = Reading { topic, group, partition: None, oldest: true, client };
-            let moved = match Reader::open(reading).await {
+            let opened = tokio::select! {
+                opened = Reader::open(reading) => opened,
+                () = self.gone.requested() => return Ok(()),
+            };
+            let moved = match opened {
                 Ok(reader) => {
                     failures = 0;
                     self.work(reader).await

@@ -153,9 +153,8 @@ impl Pool {
             } else {
                 match self.reader.next() {
                     Ok(Some((token, message))) => Held { token, message, attempt: 1 },
-                    Ok(None) => break,
                     Err(fault) if found.is_empty() => return Err(fault),
-                    Err(_) => break,
+                    Ok(None) | Err(_) => break,
                 }
             };
             room -= 1;

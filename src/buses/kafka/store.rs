@@ -192,19 +192,19 @@ impl Desk {
     fn write(&mut self, cluster: &Cluster, topic: &str, batch: &[Write]) -> Result<Vec<Revision>, Fault> {
         let mut last = None;
         for _ in 0..ATTEMPTS {
-            let writer = match self.writer.take() {
-                // It may have been fenced off meanwhile: then its copy is old, and so may be a conflict.
-                Some(writer) if self.judge(batch).is_ok() => writer,
-                _ => {
-                    let writer = fence(cluster)?;
-                    self.refresh(cluster, topic)?;
-                    if let Err(conflict) = self.judge(batch) {
-                        self.writer = Some(writer);
-                        return Err(conflict);
-                    }
-                    writer
-                }
+            let (writer, new) = match self.writer.take() {
+                Some(writer) => (writer, false),
+                None => (fence(cluster)?, true),
             };
+            // One that was fenced off has an old copy: what that says is no conflict yet.
+            if new || self.judge(batch).is_err() {
+                // Where that fails the writer goes, too: it would go by an old copy.
+                self.refresh(cluster, topic)?;
+                if let Err(conflict) = self.judge(batch) {
+                    self.writer = Some(writer);
+                    return Err(conflict);
+                }
+            }
             match transact(&writer, topic, batch) {
                 Ok(revisions) => {
                     self.note(batch, &revisions);
