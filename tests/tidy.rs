@@ -60,6 +60,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("async_nats", &["buses/jetstream", "sources/nats"]),
     ("rumqttc", &["sources/mqtt"]),
     ("lapin", &["sources/rabbitmq"]),
+    ("rdkafka", &["dial/kafka", "buses/kafka"]),
     ("mlua", &["router/lua"]),
     ("cel", &["router/filter"]),
     ("cloudevents", &["event", "cli"]),

@@ -15,7 +15,9 @@ use crate::sources::{cron, kafka, mqtt, rabbitmq, redis};
 /// The kinds, in the order of the documentation.
 const KINDS: [&str; 9] = ["http", "cron", "kafka", "mqtt", "nats", "redis", "rabbitmq", "s3", "kubernetes"];
 /// The kinds that this version runs.
-const RUNNING: [&str; 5] = ["http", "cron", "mqtt", "redis", "rabbitmq"];
+const RUNNING: [&str; 6] = ["http", "cron", "kafka", "mqtt", "redis", "rabbitmq"];
+/// Whether it was built with the feature that Kafka needs.
+const KAFKA: bool = cfg!(feature = "kafka");
 /// The longest name of an event: it becomes a label, as the names of objects do.
 const MAX_EVENT: usize = 63;
 
@@ -132,6 +134,9 @@ fn judge_kinds(spec: &EventSourceSpec, path: &FieldPath, secrets: &dyn Secrets, 
         if present.iter().any(|entry| entry.kind == kind) {
             problems.unsupported(&path.field(kind), &format!("the {kind} source"));
         }
+    }
+    if !KAFKA && present.iter().any(|entry| entry.kind == "kafka") {
+        problems.push(&path.field("kafka"), "this penstock was built without the feature \"kafka\"");
     }
 }
 

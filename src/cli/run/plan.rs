@@ -8,14 +8,14 @@ use crate::api::event_source::{EventCommon, EventSourceSpec};
 use crate::api::problem::alternatives;
 use crate::api::trigger::TriggerSpec;
 use crate::api::{FieldPath, Problems, Secrets};
-use crate::buses::{embedded, jetstream, redis};
+use crate::buses::{self, embedded, jetstream, redis};
 use crate::catalog::{BusConfig, SourceConfig};
 use crate::cli::documents::{Document, Documents, Origin};
 use crate::cli::report::Report;
 use crate::flow::Topic;
 use crate::intake::Overrides;
 use crate::router::route::{BusDefaults, DEFAULT_BUS, DeadLetter, Subscriber, Target, Trigger, dead_letter_topic};
-use crate::sources::{self, cron, http, mqtt, rabbitmq};
+use crate::sources::{self, cron, http, kafka, mqtt, rabbitmq};
 
 /// Buses with their Triggers, and what feeds them.
 #[derive(Debug, Default)]
@@ -147,6 +147,11 @@ impl Planner<'_> {
             let keep = redis::config::Keep { age, bytes, dedup_window };
             return BusConfig::Redis(Box::new(config.of_bus(namespace, name).keeping(keep)));
         }
+        if let Some(raw) = &spec.kafka {
+            let config = buses::kafka::config::Config::parse(raw, &path.field("kafka"), self.secrets, &mut self.judged);
+            let keep = buses::kafka::config::Keep { age, bytes };
+            return BusConfig::Kafka(Box::new(config.of_bus(namespace, name).keeping(keep)));
+        }
         let jetstream = if let Some(raw) = &spec.jetstream {
             Config::parse(raw, &path.field("jetstream"), self.secrets, &mut self.judged)
         } else if let Some(raw) = &spec.nats_streaming {
@@ -209,6 +214,12 @@ impl Planner<'_> {
             events.push(event.as_str());
             let config = cron::config::Config::parse(raw, &path.field("cron").field(event), &mut self.judged);
             self.feed(bus, document, event, &raw.common, config.map(SourceConfig::Cron));
+        }
+        for (event, raw) in spec.kafka.iter().flatten() {
+            events.push(event.as_str());
+            let at = path.field("kafka").field(event);
+            let config = kafka::Config::parse(raw, event, &at, self.secrets, &mut self.judged);
+            self.feed(bus, document, event, &raw.common, Some(SourceConfig::Kafka(Box::new(config))));
         }
         for (event, raw) in spec.mqtt.iter().flatten() {
             events.push(event.as_str());
