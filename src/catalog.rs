@@ -12,7 +12,7 @@ use crate::buses::{embedded, jetstream, redis};
 use crate::fault::Fault;
 use crate::flow::{Bus, Outlet, Sink, Source, Store, Topic};
 use crate::sinks;
-use crate::sources::{self, cron, http, mqtt, rabbitmq};
+use crate::sources::{self, cron, http, kubernetes, mqtt, rabbitmq};
 use crate::task::Clock;
 
 /// What one event of an `EventSource` listens to.
@@ -20,6 +20,7 @@ use crate::task::Clock;
 pub enum SourceConfig {
     Cron(cron::config::Config),
     Http(http::config::Config),
+    Kubernetes(Box<kubernetes::config::Config>),
     Mqtt(Box<mqtt::config::Config>),
     Redis(Box<sources::redis::Config>),
     Rabbitmq(Box<rabbitmq::config::Config>),
@@ -31,6 +32,7 @@ impl SourceConfig {
         match self {
             Self::Cron(_) => cron::DEFAULT_TYPE,
             Self::Http(_) => http::DEFAULT_TYPE,
+            Self::Kubernetes(_) => kubernetes::DEFAULT_TYPE,
             Self::Mqtt(_) => mqtt::DEFAULT_TYPE,
             Self::Redis(_) => sources::redis::DEFAULT_TYPE,
             Self::Rabbitmq(_) => rabbitmq::DEFAULT_TYPE,
@@ -76,6 +78,10 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
             SourceConfig::Http(config) => {
                 let entries = webhooks.entry(config.port).or_default();
                 entries.push(http::Entry { config, outlet, source, ty });
+            }
+            SourceConfig::Kubernetes(config) => {
+                let entry = kubernetes::Entry { config: *config, outlet, identity, source, ty };
+                sources.push(Box::new(kubernetes::Source::new(entry, store, clock.clone())));
             }
             SourceConfig::Mqtt(config) => {
                 let entry = mqtt::Entry { config: *config, outlet, identity, source, ty };

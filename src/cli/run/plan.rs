@@ -15,7 +15,7 @@ use crate::cli::report::Report;
 use crate::flow::Topic;
 use crate::intake::Overrides;
 use crate::router::route::{BusDefaults, DEFAULT_BUS, DeadLetter, Subscriber, Target, Trigger, dead_letter_topic};
-use crate::sources::{self, cron, http, mqtt, rabbitmq};
+use crate::sources::{self, cron, http, kubernetes, mqtt, rabbitmq};
 
 /// Buses with their Triggers, and what feeds them.
 #[derive(Debug, Default)]
@@ -191,6 +191,12 @@ impl Planner<'_> {
             events.push(event.as_str());
             let config = cron::config::Config::parse(raw, &path.field("cron").field(event), &mut self.judged);
             self.feed(bus, document, event, &raw.common, config.map(SourceConfig::Cron));
+        }
+        for (event, raw) in spec.kubernetes.iter().flatten() {
+            events.push(event.as_str());
+            let at = path.field("kubernetes").field(event);
+            let config = kubernetes::config::Config::parse(raw, Some(namespace), &at, &mut self.judged);
+            self.feed(bus, document, event, &raw.common, Some(SourceConfig::Kubernetes(Box::new(config))));
         }
         for (event, raw) in spec.mqtt.iter().flatten() {
             events.push(event.as_str());

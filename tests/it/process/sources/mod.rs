@@ -2,6 +2,7 @@
 
 mod cron;
 mod events;
+mod kubernetes;
 mod mqtt;
 mod rabbitmq;
 mod refusals;
