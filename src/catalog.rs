@@ -12,7 +12,7 @@ use crate::buses::{self, embedded, jetstream, redis};
 use crate::fault::Fault;
 use crate::flow::{Bus, Outlet, Sink, Source, Store, Topic};
 use crate::sinks;
-use crate::sources::{self, cron, http, kafka, mqtt, rabbitmq};
+use crate::sources::{self, cron, http, kafka, kubernetes, mqtt, rabbitmq};
 use crate::task::Clock;
 
 /// What one event of an `EventSource` listens to.
@@ -21,6 +21,7 @@ pub enum SourceConfig {
     Cron(cron::config::Config),
     Http(http::config::Config),
     Kafka(Box<kafka::Config>),
+    Kubernetes(Box<kubernetes::config::Config>),
     Mqtt(Box<mqtt::config::Config>),
     Redis(Box<sources::redis::Config>),
     Rabbitmq(Box<rabbitmq::config::Config>),
@@ -33,6 +34,7 @@ impl SourceConfig {
             Self::Cron(_) => cron::DEFAULT_TYPE,
             Self::Http(_) => http::DEFAULT_TYPE,
             Self::Kafka(_) => kafka::DEFAULT_TYPE,
+            Self::Kubernetes(_) => kubernetes::DEFAULT_TYPE,
             Self::Mqtt(_) => mqtt::DEFAULT_TYPE,
             Self::Redis(_) => sources::redis::DEFAULT_TYPE,
             Self::Rabbitmq(_) => rabbitmq::DEFAULT_TYPE,
@@ -86,6 +88,10 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
             }
             #[cfg(not(feature = "kafka"))]
             SourceConfig::Kafka(_) => return Err(without_kafka()),
+            SourceConfig::Kubernetes(config) => {
+                let entry = kubernetes::Entry { config: *config, outlet, identity, source, ty };
+                sources.push(Box::new(kubernetes::Source::new(entry, store, clock.clone())));
+            }
             SourceConfig::Mqtt(config) => {
                 let entry = mqtt::Entry { config: *config, outlet, identity, source, ty };
                 sources.push(Box::new(mqtt::Source::new(entry, clock.clone())));

@@ -52,7 +52,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
 
 /// Crates that are walls: only these rooms may name them.
 const WALLS: &[(&str, &[&str])] = &[
-    ("kube", &["api", "operator", "cli"]),
+    ("kube", &["api", "operator", "cli", "sources/kubernetes"]),
     ("tonic", &["proto", "component", "sidecar", "cli"]),
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),

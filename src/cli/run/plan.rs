@@ -15,7 +15,7 @@ use crate::cli::report::Report;
 use crate::flow::Topic;
 use crate::intake::Overrides;
 use crate::router::route::{BusDefaults, DEFAULT_BUS, DeadLetter, Subscriber, Target, Trigger, dead_letter_topic};
-use crate::sources::{self, cron, http, kafka, mqtt, rabbitmq};
+use crate::sources::{self, cron, http, kafka, kubernetes, mqtt, rabbitmq};
 
 /// Buses with their Triggers, and what feeds them.
 #[derive(Debug, Default)]
@@ -220,6 +220,12 @@ impl Planner<'_> {
             let at = path.field("kafka").field(event);
             let config = kafka::Config::parse(raw, event, &at, self.secrets, &mut self.judged);
             self.feed(bus, document, event, &raw.common, Some(SourceConfig::Kafka(Box::new(config))));
+        }
+        for (event, raw) in spec.kubernetes.iter().flatten() {
+            events.push(event.as_str());
+            let at = path.field("kubernetes").field(event);
+            let config = kubernetes::config::Config::parse(raw, Some(namespace), &at, &mut self.judged);
+            self.feed(bus, document, event, &raw.common, Some(SourceConfig::Kubernetes(Box::new(config))));
         }
         for (event, raw) in spec.mqtt.iter().flatten() {
             events.push(event.as_str());

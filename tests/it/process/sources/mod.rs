@@ -4,6 +4,7 @@ mod cron;
 mod events;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod kubernetes;
 mod mqtt;
 mod rabbitmq;
 mod refusals;
