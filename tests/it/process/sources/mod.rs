@@ -3,8 +3,10 @@
 mod cron;
 mod events;
 mod mqtt;
+mod nats;
 mod rabbitmq;
 mod refusals;
+mod s3;
 mod senders;
 mod topics;
 

@@ -1,4 +1,10 @@
-//! The connection: addresses, login and TLS, and what the client tells about it later.
+//! The connection to NATS: addresses, login and TLS, and what the client tells about it later.
+//!
+//! The client comes back by itself after an outage; whoever waits for an answer of the connection
+//! before watches [`Told::connections`].
+
+mod api;
+mod pull;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -6,35 +12,52 @@ use std::time::Duration;
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event};
 use tokio::sync::watch;
 
-use super::config::{Config, Login, Secret, Tls};
-use crate::dial::{self, Trust};
-use crate::fault::{Fault, FaultKind};
-use crate::task;
+pub use api::{call, refused};
+pub use pull::{Delivery, Heard, Pull};
+
+use super::tls::{Trust, tls};
+use crate::api::Secret;
+use crate::api::client::Tls;
+use crate::api::client::nats::{Access, Login};
+use crate::fault::{Fault, FaultKind, Retry};
+use crate::task::{self, Backoff};
 
 const OPERATION: &str = "connect to NATS";
 /// For one address to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// For all addresses together.
 const OVERALL: Duration = Duration::from_secs(10);
+/// Before the first attempt to come back.
+const FIRST: Duration = Duration::from_millis(20);
 /// A server that stands still is noticed after three of these.
 const PING: Duration = Duration::from_secs(5);
-/// The longest pause between two attempts to come back: half of the time in which that should succeed.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// Messages that wait in the client per subscription. More than a member asks for at one time.
-const SUBSCRIPTION: usize = 16 * 1024;
+
+/// How the client behaves once it is connected.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// Messages that wait in the client per subscription; more are dropped.
+    pub subscription: usize,
+    /// What it means that some were dropped, for the log.
+    pub slow: &'static str,
+    /// The pauses between attempts to come back.
+    pub backoff: Backoff,
+    /// Attempts to come back, for each server; without an end when absent.
+    pub attempts: Option<u32>,
+}
 
 /// What the client told since it connected.
 #[derive(Debug)]
-pub(super) struct Told {
+pub struct Told {
     /// The last complaint of the server about permissions.
     denied: Mutex<Option<String>>,
     /// Counts connections: whoever waits for an answer of the one before waits in vain.
     connections: watch::Sender<u64>,
+    slow: &'static str,
 }
 
 impl Told {
-    fn new() -> Self {
-        Self { denied: Mutex::new(None), connections: watch::Sender::new(1) }
+    fn new(slow: &'static str) -> Self {
+        Self { denied: Mutex::new(None), connections: watch::Sender::new(1), slow }
     }
 
     fn hear(&self, event: &Event) {
@@ -46,18 +69,18 @@ impl Told {
                 *self.denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
             }
             Event::ClientError(error) => tracing::warn!(error = %error, "the NATS client complains"),
-            Event::SlowConsumer(_) => tracing::warn!("messages came faster than they were read; they come again"),
+            Event::SlowConsumer(_) => tracing::warn!("messages came faster than they were read; {}", self.slow),
             Event::LameDuckMode | Event::Draining | Event::Closed => {}
         }
     }
 
     /// What the server said about permissions on `subject`.
-    pub(super) fn denied(&self, subject: &str) -> Option<String> {
+    pub fn denied(&self, subject: &str) -> Option<String> {
         let denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
         denied.clone().filter(|text| text.to_ascii_lowercase().contains("permissions") && text.contains(subject))
     }
 
-    pub(super) fn connections(&self) -> watch::Receiver<u64> {
+    pub fn connections(&self) -> watch::Receiver<u64> {
         self.connections.subscribe()
     }
 }
@@ -67,37 +90,43 @@ impl Told {
 /// # Errors
 /// `Denied` for a wrong login, `Malformed` for unusable TLS settings, `Unavailable` when no server
 /// answers as a NATS server should.
-pub(super) async fn connect(config: &Config) -> Result<(Client, Arc<Told>), Fault> {
-    let told = Arc::new(Told::new());
-    let listener = told.clone();
+pub async fn connect(access: &Access, manner: &Manner) -> Result<(Client, Arc<Told>), Fault> {
+    let told = Arc::new(Told::new(manner.slow));
+    let (listener, backoff) = (told.clone(), manner.backoff);
     let mut options = ConnectOptions::new()
         .name("penstock")
         .connection_timeout(PATIENCE)
         .ping_interval(PING)
-        .subscription_capacity(SUBSCRIPTION)
-        .reconnect_delay_callback(pause)
+        .subscription_capacity(manner.subscription)
+        .reconnect_delay_callback(move |attempt| pause(&backoff, attempt))
         .event_callback(move |event| {
             let listener = listener.clone();
             async move { listener.hear(&event) }
         });
-    options = match &config.login {
+    if let Some(attempts) = manner.attempts {
+        // The client counts attempts over all servers.
+        let attempts = usize::try_from(attempts).unwrap_or(usize::MAX);
+        options = options.max_reconnects(attempts.saturating_mul(access.servers.len().max(1)));
+    }
+    options = match &access.login {
         Login::None => options,
         Login::User { user, password } => options.user_and_password(user.expose().into(), password.expose().into()),
         Login::Token(token) => options.token(token.expose().into()),
         Login::Credentials(text) => options
             .credentials(text.expose())
             .map_err(|_| Fault::new(FaultKind::Malformed, OPERATION, "the credentials are no NATS credentials file"))?,
+        Login::Nkey(seed) => options.nkey(seed.expose().trim().into()),
     };
-    let scheme = if config.tls.is_some() { "tls" } else { "nats" };
-    if let Some(tls) = &config.tls {
-        options = options.require_tls(true).tls_client_config(dial::tls(trust(tls))?);
+    let scheme = if access.tls.is_some() { "tls" } else { "nats" };
+    if let Some(settings) = &access.tls {
+        options = options.require_tls(true).tls_client_config(tls(trust(settings))?);
     }
-    let addresses: Vec<String> = config.servers.iter().map(|server| format!("{scheme}://{server}")).collect();
-    let list = config.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let addresses: Vec<String> = access.servers.iter().map(|server| format!("{scheme}://{server}")).collect();
+    let list = access.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let connected = task::within(OVERALL, options.connect(addresses)).await;
     match connected {
         Some(Ok(client)) => Ok((client, told)),
-        Some(Err(error)) => Err(refused(error).with_context("servers", list)),
+        Some(Err(error)) => Err(unconnected(error).with_context("servers", list)),
         None => Err(Fault::new(FaultKind::Unavailable, OPERATION, "no server answers").with_context("servers", list)),
     }
 }
@@ -107,12 +136,15 @@ fn trust(tls: &Tls) -> Trust<'_> {
     Trust { ca: tls.ca.as_ref().map(Secret::expose), identity, insecure: tls.insecure }
 }
 
-fn pause(attempts: usize) -> Duration {
-    let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
-    (Duration::from_millis(20) * 2_u32.saturating_pow(attempts.min(10))).min(LONGEST_PAUSE)
+/// The client counts from 1 with every connection that it lost, and pauses before the first attempt, too.
+fn pause(backoff: &Backoff, attempt: usize) -> Duration {
+    match u32::try_from(attempt).unwrap_or(u32::MAX) {
+        0 | 1 => FIRST,
+        attempt => backoff.pause(attempt - 1),
+    }
 }
 
-fn refused(error: ConnectError) -> Fault {
+fn unconnected(error: ConnectError) -> Fault {
     let (kind, message) = match error.kind() {
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
             (FaultKind::Denied, "the server refuses the login")
@@ -122,5 +154,11 @@ fn refused(error: ConnectError) -> Fault {
         ConnectErrorKind::TimedOut => (FaultKind::Unavailable, "the server does not answer"),
         _ => (FaultKind::Unavailable, "no server can be reached"),
     };
-    Fault::new(kind, OPERATION, message).with_source(error)
+    // Certificates that do not fit will not fit the next time either.
+    let retry = if matches!(error.kind(), ConnectErrorKind::Tls) || kind == FaultKind::Denied {
+        Retry::Never
+    } else {
+        Retry::Backoff
+    };
+    Fault::new(kind, OPERATION, message).with_retry(retry).with_source(error)
 }

@@ -1,0 +1,35 @@
+//! The Components in `components/`, as they are published, with what a test must change.
+
+use std::path::Path;
+
+/// A published Component; `changes` are keys and their values, which are left out when they are empty. Secrets that
+/// are not changed are left out, too: there is no store of secrets here.
+pub fn component(name: &str, changes: &[(&str, &str)]) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("components").join(format!("{name}.yaml"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let (head, rest) = text.split_once("  metadata:\n").map(|(head, rest)| (head.to_owned(), rest)).unwrap();
+    // The one of the object, then the one of the spec.
+    let (head, rest) = match rest.split_once("  metadata:\n") {
+        Some((more, rest)) => (format!("{head}  metadata:\n{more}"), rest),
+        None => (head, rest),
+    };
+    let (metadata, tail) = rest.split_once("scopes:").unwrap();
+    let mut written = String::new();
+    let mut left: Vec<_> = changes.to_vec();
+    for item in metadata.split("    - name: ").skip(1) {
+        let (key, settings) = item.split_once('\n').unwrap();
+        if let Some(at) = left.iter().position(|(changed, _)| *changed == key) {
+            let (_, value) = left.remove(at);
+            if value.is_empty() {
+                continue;
+            }
+            written += &format!("    - name: {key}\n      value: \"{value}\"\n");
+        } else if !settings.contains("secretKeyRef") {
+            written += &format!("    - name: {key}\n{settings}");
+        }
+    }
+    for (key, value) in left {
+        written += &format!("    - name: {key}\n      value: \"{value}\"\n");
+    }
+    format!("{head}  metadata:\n{written}scopes:{tail}")
+}
