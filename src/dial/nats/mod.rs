@@ -6,6 +6,7 @@
 mod api;
 mod pull;
 
+use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -145,20 +146,24 @@ fn pause(backoff: &Backoff, attempt: usize) -> Duration {
 }
 
 fn unconnected(error: ConnectError) -> Fault {
-    let (kind, message) = match error.kind() {
+    let (kind, message, retry) = match error.kind() {
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
-            (FaultKind::Denied, "the server refuses the login")
+            (FaultKind::Denied, "the server refuses the login", Retry::Never)
         }
-        ConnectErrorKind::Tls => (FaultKind::Unavailable, "TLS cannot be agreed on"),
-        ConnectErrorKind::Dns => (FaultKind::Unavailable, "the name of the server is not known"),
-        ConnectErrorKind::TimedOut => (FaultKind::Unavailable, "the server does not answer"),
-        _ => (FaultKind::Unavailable, "no server can be reached"),
-    };
-    // Certificates that do not fit will not fit the next time either.
-    let retry = if matches!(error.kind(), ConnectErrorKind::Tls) || kind == FaultKind::Denied {
-        Retry::Never
-    } else {
-        Retry::Backoff
+        // Certificates that do not fit will not fit the next time either.
+        _ if is_of_tls(&error) => (FaultKind::Unavailable, "TLS cannot be agreed on", Retry::Never),
+        ConnectErrorKind::Dns => (FaultKind::Unavailable, "the name of the server is not known", Retry::Backoff),
+        ConnectErrorKind::TimedOut => (FaultKind::Unavailable, "the server does not answer", Retry::Backoff),
+        _ => (FaultKind::Unavailable, "no server can be reached", Retry::Backoff),
     };
     Fault::new(kind, OPERATION, message).with_retry(retry).with_source(error)
+}
+
+/// The client says so of settings only; a handshake that fails is an I/O error of this kind.
+fn is_of_tls(error: &ConnectError) -> bool {
+    let invalid = |error: &(dyn Error + 'static)| {
+        error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::InvalidData)
+    };
+    let mut causes = std::iter::successors(error.source(), |error| (*error).source());
+    error.kind() == ConnectErrorKind::Tls || causes.any(invalid)
 }

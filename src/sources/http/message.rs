@@ -41,7 +41,9 @@ pub(super) type Events = SmallVec<[Event; 1]>;
 
 /// Makes the events of a body in a way of its own, for senders whose notifications are their own format.
 #[derive(Clone)]
-pub struct Reader(Arc<dyn Fn(&[u8]) -> Result<Vec<Event>, InvalidEvent> + Send + Sync>);
+pub struct Reader(Arc<Read>);
+
+type Read = dyn Fn(&[u8]) -> Result<Vec<Event>, InvalidEvent> + Send + Sync;
 
 impl Reader {
     pub fn new(read: impl Fn(&[u8]) -> Result<Vec<Event>, InvalidEvent> + Send + Sync + 'static) -> Self {

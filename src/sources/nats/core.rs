@@ -35,11 +35,11 @@ impl Core {
         group: Option<&str>,
     ) -> Result<Self, Fault> {
         const OPERATION: &str = "subscribe";
-        let subscribed = match group {
+        let answer = match group {
             Some(group) => client.queue_subscribe(subject.to_owned(), group.to_owned()).await,
             None => client.subscribe(subject.to_owned()).await,
         };
-        let subscriber = subscribed.map_err(|error| {
+        let subscriber = answer.map_err(|error| {
             Fault::new(FaultKind::Unavailable, OPERATION, "the connection takes no request").with_source(error)
         })?;
         // The server answers nothing to a subscription that it takes, but to what comes after it. What it

@@ -75,8 +75,8 @@ fn a_component_has_the_same_settings() {
     let Reading::Stream { durable, .. } = &config.reading else { panic!("{:?}", config.reading) };
     assert_eq!(durable.as_deref(), Some("d"));
     assert!(!format!("{config:?}").contains("SUSEED"));
-    let refused = read(&[("url", "nats://a"), ("subject", "s"), ("stream", "S")]).unwrap_err();
-    assert!(refused.contains("unknown field \"stream\" (did you mean"), "{refused}");
+    let refused = read(&[("url", "nats://a"), ("subject", "s"), ("queuegroup", "S")]).unwrap_err();
+    assert!(refused.contains("unknown field \"queuegroup\" (did you mean \"queueGroup\"?"), "{refused}");
 }
 
 mod messages {

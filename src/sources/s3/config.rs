@@ -174,12 +174,11 @@ fn selection(raw: &S3Event, path: &FieldPath, problems: &mut Problems) -> Select
 
 impl Listen {
     fn parse(raw: &S3Event, path: &FieldPath, secrets: &dyn Secrets, problems: &mut Problems) -> Self {
-        let address = match &raw.endpoint {
-            Some(endpoint) => client::address(endpoint, &SCHEMES, &path.field("endpoint"), problems),
-            None => {
-                problems.push_help(path, "needs \"endpoint\"", "such as \"http://minio.default:9000\"");
-                Address::default()
-            }
+        let address = if let Some(endpoint) = &raw.endpoint {
+            client::address(endpoint, &SCHEMES, &path.field("endpoint"), problems)
+        } else {
+            problems.push_help(path, "needs \"endpoint\"", "such as \"http://minio.default:9000\"");
+            Address::default()
         };
         let mut read = |name: &str, source: &Option<_>| {
             source.as_ref().map(|source| secret::read(source, &path.field(name), secrets, problems))

@@ -79,12 +79,12 @@ impl dial::Client for Source {
 
     async fn work(&self, mut link: Link, shutdown: &Shutdown) -> Result<(), Fault> {
         loop {
-            let line = tokio::select! {
+            let heard = tokio::select! {
                 () = shutdown.requested() => return Ok(()),
-                line = link.line() => line,
+                heard = link.line() => heard,
             };
-            let line = line.inspect_err(|_| tracing::warn!("what happens without a connection is not heard of"))?;
-            for event in self.events(&line) {
+            let heard = heard.inspect_err(|_| tracing::warn!("what happens without a connection is not heard of"))?;
+            for event in self.events(&heard) {
                 self.hand_out(event, shutdown).await;
             }
         }

@@ -7,6 +7,8 @@ use std::path::Path;
 pub fn component(name: &str, changes: &[(&str, &str)]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("components").join(format!("{name}.yaml"));
     let text = std::fs::read_to_string(path).unwrap();
+    let text: String =
+        text.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(|line| [line, "\n"]).collect();
     let (head, rest) = text.split_once("  metadata:\n").map(|(head, rest)| (head.to_owned(), rest)).unwrap();
     // The one of the object, then the one of the spec.
     let (head, rest) = match rest.split_once("  metadata:\n") {

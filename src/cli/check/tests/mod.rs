@@ -107,7 +107,7 @@ fn webhooks_of_one_port_agree() {
     check(
         "EventSource",
         "http: {a: {path: /x}}\ns3: {b: {mode: webhook, path: /x}}",
-        &["6:29: spec.s3.b.path: \"a\" has the path /x of port 8080 already"],
+        &["6:27: spec.s3.b.path: \"a\" has the path /x of port 8080 already"],
     );
     check(
         "EventSource",
