@@ -9,14 +9,10 @@ pub fn component(name: &str, changes: &[(&str, &str)]) -> String {
     let text = std::fs::read_to_string(path).unwrap();
     let text: String =
         text.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(|line| [line, "\n"]).collect();
-    let (head, rest) = text.split_once("  metadata:\n").map(|(head, rest)| (head.to_owned(), rest)).unwrap();
-    // The one of the object, then the one of the spec.
-    let (head, rest) = match rest.split_once("  metadata:\n") {
-        Some((more, rest)) => (format!("{head}  metadata:\n{more}"), rest),
-        None => (head, rest),
-    };
+    let (head, rest) = text.split_once("  metadata:\n").unwrap();
     let (metadata, tail) = rest.split_once("scopes:").unwrap();
-    let mut written = String::new();
+    let mut written = Vec::new();
+    let changed_to = |key: &str, value: &str| format!("    - name: {key}\n      value: \"{value}\"\n");
     let mut left: Vec<_> = changes.to_vec();
     for item in metadata.split("    - name: ").skip(1) {
         let (key, settings) = item.split_once('\n').unwrap();
@@ -25,13 +21,13 @@ pub fn component(name: &str, changes: &[(&str, &str)]) -> String {
             if value.is_empty() {
                 continue;
             }
-            written += &format!("    - name: {key}\n      value: \"{value}\"\n");
+            written.push(changed_to(key, value));
         } else if !settings.contains("secretKeyRef") {
-            written += &format!("    - name: {key}\n{settings}");
+            written.push(format!("    - name: {key}\n{settings}"));
         }
     }
     for (key, value) in left {
-        written += &format!("    - name: {key}\n      value: \"{value}\"\n");
+        written.push(changed_to(key, value));
     }
-    format!("{head}  metadata:\n{written}scopes:{tail}")
+    format!("{head}  metadata:\n{}scopes:{tail}", written.concat())
 }

@@ -10,14 +10,23 @@ use crate::support::{
 
 /// A flow from one event of each kind of source over a bus (the inside of a YAML flow mapping) to a receiver.
 fn flow(bus: &str, sources: &[(&str, String)], receiver: &Receiver) -> String {
-    let mut yaml =
-        String::from("apiVersion: events.openfunction.io/v1alpha1\nkind: EventBus\nmetadata: {name: default}\n");
-    yaml += &format!("spec: {{{bus}}}\n---\n");
-    yaml += "apiVersion: events.openfunction.io/v1alpha1\nkind: EventSource\nmetadata: {name: all}\nspec:\n";
-    for (kind, settings) in sources {
-        yaml += &format!("  {kind}: {{from-{kind}: {{{settings}}}}}\n");
-    }
-    yaml + &format!("  sink: {{uri: \"{}\"}}\n", receiver.uri("/"))
+    let sources: Vec<String> =
+        sources.iter().map(|(kind, settings)| format!("  {kind}: {{from-{kind}: {{{settings}}}}}\n")).collect();
+    format!(
+        "apiVersion: events.openfunction.io/v1alpha1
+kind: EventBus
+metadata: {{name: default}}
+spec: {{{bus}}}
+---
+apiVersion: events.openfunction.io/v1alpha1
+kind: EventSource
+metadata: {{name: all}}
+spec:
+{}  sink: {{uri: \"{}\"}}
+",
+        sources.concat(),
+        receiver.uri("/")
+    )
 }
 
 async fn says(process: &Penstock, what: &str) {

@@ -102,7 +102,7 @@ impl Minio {
 
     /// Has what happens in a bucket posted to the webhook.
     pub async fn notify(&self, bucket: &str, events: &[&str]) {
-        let events: String = events.iter().map(|event| format!("<Event>{event}</Event>")).collect();
+        let events = format!("<Event>{}</Event>", events.join("</Event><Event>"));
         let body = format!(
             "<NotificationConfiguration><QueueConfiguration><Id>1</Id><Queue>arn:minio:sqs::hook:webhook</Queue>\
              {events}</QueueConfiguration></NotificationConfiguration>"

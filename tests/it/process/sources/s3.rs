@@ -82,7 +82,7 @@ async fn what_aws_posts_is_taken_and_what_is_no_notification_is_refused() {
     write_flow(folder.path(), &format!("mode: webhook, port: {port}, bearer: {{env: S3_TOKEN}}"), &receiver);
     let process = run(folder.path()).start().await;
     let (client, uri) = (Client::new(), format!("http://127.0.0.1:{port}/objects"));
-    let post = async |token: &str, body: Json| {
+    let sent = async |token: &str, body: Json| {
         let headers = [("authorization", token), ("content-type", "application/json")];
         client.send(Method::POST, &uri, &headers, body.to_string()).await.unwrap().code
     };
@@ -95,12 +95,12 @@ async fn what_aws_posts_is_taken_and_what_is_no_notification_is_refused() {
         })
     };
     let body = json!({"Records": [record("a.jpg"), record("b.jpg")]});
-    assert_eq!(post("Bearer hook-token", body.clone()).await, 202);
+    assert_eq!(sent("Bearer hook-token", body.clone()).await, 202);
     // A second time it is recognised.
-    assert_eq!(post("Bearer hook-token", body.clone()).await, 202);
-    assert_eq!(post("Bearer hook-token", json!({"Event": "s3:TestEvent"})).await, 202);
-    assert_eq!(post("Bearer wrong", body).await, 401);
-    assert_eq!(post("Bearer hook-token", json!({"Type": "Notification", "Message": "{}"})).await, 400);
+    assert_eq!(sent("Bearer hook-token", body.clone()).await, 202);
+    assert_eq!(sent("Bearer hook-token", json!({"Event": "s3:TestEvent"})).await, 202);
+    assert_eq!(sent("Bearer wrong", body).await, 401);
+    assert_eq!(sent("Bearer hook-token", json!({"Type": "Notification", "Message": "{}"})).await, 400);
     eventually("both are delivered", || async { receiver.count() >= 2 }).await;
     assert_eq!(process.stop().await, Some(0));
     assert_eq!((receiver.count(), keys(&receiver)), (2, HashSet::from(["a.jpg".to_owned(), "b.jpg".to_owned()])));
