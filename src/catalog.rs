@@ -12,7 +12,7 @@ use crate::buses::{self, embedded, jetstream, redis};
 use crate::fault::Fault;
 use crate::flow::{Bus, Outlet, Sink, Source, Store, Topic};
 use crate::sinks;
-use crate::sources::{self, cron, http, kafka, kubernetes, mqtt, rabbitmq};
+use crate::sources::{self, cron, http, kafka, kubernetes, mqtt, nats, rabbitmq, s3};
 use crate::task::Clock;
 
 /// What one event of an `EventSource` listens to.
@@ -23,8 +23,23 @@ pub enum SourceConfig {
     Kafka(Box<kafka::Config>),
     Kubernetes(Box<kubernetes::config::Config>),
     Mqtt(Box<mqtt::config::Config>),
+    Nats(Box<nats::config::Config>),
     Redis(Box<sources::redis::Config>),
     Rabbitmq(Box<rabbitmq::config::Config>),
+    S3Webhook(Box<S3Webhook>),
+    S3Listen(Box<s3::Config>),
+}
+
+/// A webhook that an object storage posts to.
+#[derive(Debug)]
+pub struct S3Webhook {
+    pub http: http::Config,
+    pub s3: s3::Config,
+}
+
+/// What makes events of what an object storage posts.
+pub fn s3_reader(config: s3::Config) -> http::Reader {
+    http::Reader::new(move |body| s3::posted(body, &config))
 }
 
 impl SourceConfig {
@@ -36,8 +51,11 @@ impl SourceConfig {
             Self::Kafka(_) => kafka::DEFAULT_TYPE,
             Self::Kubernetes(_) => kubernetes::DEFAULT_TYPE,
             Self::Mqtt(_) => mqtt::DEFAULT_TYPE,
+            Self::Nats(_) => nats::DEFAULT_TYPE,
             Self::Redis(_) => sources::redis::DEFAULT_TYPE,
             Self::Rabbitmq(_) => rabbitmq::DEFAULT_TYPE,
+            // Never wrapped: each record tells the rest of its type.
+            Self::S3Webhook(_) | Self::S3Listen(_) => s3::TYPE_PREFIX,
         }
     }
 }
@@ -79,7 +97,7 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
             }
             SourceConfig::Http(config) => {
                 let entries = webhooks.entry(config.port).or_default();
-                entries.push(http::Entry { config, outlet, source, ty });
+                entries.push(http::Entry { config, outlet, source, ty, reader: None });
             }
             #[cfg(feature = "kafka")]
             SourceConfig::Kafka(config) => {
@@ -96,6 +114,10 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
                 let entry = mqtt::Entry { config: *config, outlet, identity, source, ty };
                 sources.push(Box::new(mqtt::Source::new(entry, clock.clone())));
             }
+            SourceConfig::Nats(config) => {
+                let entry = nats::Entry { config: *config, outlet, identity, source, ty };
+                sources.push(Box::new(nats::Source::new(entry, clock.clone())));
+            }
             SourceConfig::Redis(config) => {
                 let entry = sources::redis::Entry { config: *config, outlet, identity, source, ty };
                 sources.push(Box::new(sources::redis::Source::new(entry)));
@@ -103,6 +125,15 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
             SourceConfig::Rabbitmq(config) => {
                 let entry = rabbitmq::Entry { config: *config, outlet, identity, source, ty };
                 sources.push(Box::new(rabbitmq::Source::new(entry, clock.clone())));
+            }
+            SourceConfig::S3Webhook(both) => {
+                let S3Webhook { http: config, s3 } = *both;
+                let entries = webhooks.entry(config.port).or_default();
+                entries.push(http::Entry { config, outlet, source, ty, reader: Some(s3_reader(s3)) });
+            }
+            SourceConfig::S3Listen(config) => {
+                let entry = s3::Entry { config: *config, outlet };
+                sources.push(Box::new(s3::Source::new(entry, clock.clone())));
             }
         }
     }

@@ -57,7 +57,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),
     ("fjall", &["buses/embedded"]),
-    ("async_nats", &["buses/jetstream", "sources/nats"]),
+    ("async_nats", &["buses/jetstream", "sources/nats", "dial"]),
     ("rumqttc", &["sources/mqtt"]),
     ("lapin", &["sources/rabbitmq"]),
     ("rdkafka", &["dial/kafka", "buses/kafka"]),

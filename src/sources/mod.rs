@@ -9,5 +9,7 @@ pub mod http;
 pub mod kafka;
 pub mod kubernetes;
 pub mod mqtt;
+pub mod nats;
 pub mod rabbitmq;
 pub mod redis;
+pub mod s3;

@@ -61,6 +61,19 @@ install_kafka() {
 
 # Servers that Debian packages, and what Kafka and its client need; tests start servers themselves, on free
 # ports.
+# MinIO; its versions are moments.
+install_minio() {
+    local wanted target
+    wanted="$(sed -n 's|^require github.com/minio/minio v0.0.0-\([0-9]*\)-.*|\1|p' minio/go.mod)"
+    target="$tools/minio-$wanted"
+    [ -x "$target" ] && return
+    echo "building minio $wanted (about 3 minutes, once)" >&2
+    (cd minio && CGO_ENABLED=0 go build -ldflags '-s -w' -o "$target.new" github.com/minio/minio)
+    mv "$target.new" "$target"
+}
+
+# Servers that Debian packages, and what Kafka and its client need; tests start servers themselves, on free
+# ports.
 install_debian() {
     local missing=() program package
     [ -e /usr/include/openssl/ssl.h ] || missing+=(libssl-dev)
@@ -121,6 +134,7 @@ MODULES
 
 install_daprd
 install_nats_server
+install_minio
 install_debian
 install_kafka
 install_kubernetes

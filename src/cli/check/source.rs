@@ -10,12 +10,10 @@ use crate::api::{FieldPath, Problems, Secrets, value};
 use crate::cli::documents::Document;
 use crate::intake::Overrides;
 use crate::router::route::Trigger;
-use crate::sources::{cron, kafka, kubernetes, mqtt, rabbitmq, redis};
+use crate::sources::{cron, kafka, kubernetes, mqtt, nats, rabbitmq, redis, s3};
 
 /// The kinds, in the order of the documentation.
 const KINDS: [&str; 9] = ["http", "cron", "kafka", "mqtt", "nats", "redis", "rabbitmq", "s3", "kubernetes"];
-/// The kinds that this version runs.
-const RUNNING: [&str; 7] = ["http", "cron", "kafka", "mqtt", "redis", "rabbitmq", "kubernetes"];
 /// Whether it was built with the feature that Kafka needs.
 const KAFKA: bool = cfg!(feature = "kafka");
 /// The longest name of an event: it becomes a label, as the names of objects do.
@@ -106,7 +104,7 @@ fn judge_common(entry: &Entry<'_>, path: &FieldPath, problems: &mut Problems) {
     {
         problems.push(&path.field("attributes"), error.to_string());
     }
-    if !["kafka", "mqtt", "redis", "rabbitmq", "kubernetes"].contains(&entry.kind) {
+    if !["kafka", "mqtt", "nats", "redis", "rabbitmq", "s3", "kubernetes"].contains(&entry.kind) {
         Backoff::parse(entry.common.connection_backoff.as_ref(), &path.field("connectionBackoff"), problems);
         client::lag_threshold(entry.common.scale_option.as_ref(), &path.field("scaleOption"), problems);
     }
@@ -119,7 +117,7 @@ fn judge_kinds(
     secrets: &dyn Secrets,
     problems: &mut Problems,
 ) {
-    webhooks::judge(spec.http.iter().flatten(), &path.field("http"), secrets, problems);
+    webhooks::judge(spec, path, secrets, problems);
     for (event, raw) in spec.cron.iter().flatten() {
         cron::config::Config::parse(raw, &path.field("cron").field(event), problems);
     }
@@ -128,6 +126,9 @@ fn judge_kinds(
     }
     for (event, raw) in spec.mqtt.iter().flatten() {
         mqtt::config::Config::parse(raw, event, &path.field("mqtt").field(event), secrets, problems);
+    }
+    for (event, raw) in spec.nats.iter().flatten() {
+        nats::Config::parse(raw, &path.field("nats").field(event), secrets, problems);
     }
     for (event, raw) in spec.redis.iter().flatten() {
         redis::config::Config::parse(raw, event, &path.field("redis").field(event), secrets, problems);
@@ -139,13 +140,10 @@ fn judge_kinds(
         let path = path.field("kubernetes").field(event);
         kubernetes::config::Config::parse(raw, Some(namespace), &path, problems);
     }
-    let present = events(spec);
-    for kind in KINDS.into_iter().filter(|kind| !RUNNING.contains(kind)) {
-        if present.iter().any(|entry| entry.kind == kind) {
-            problems.unsupported(&path.field(kind), &format!("the {kind} source"));
-        }
+    for (event, raw) in spec.s3.iter().flatten() {
+        s3::Config::parse(raw, &path.field("s3").field(event), secrets, problems);
     }
-    if !KAFKA && present.iter().any(|entry| entry.kind == "kafka") {
+    if !KAFKA && spec.kafka.is_some() {
         problems.push(&path.field("kafka"), "this penstock was built without the feature \"kafka\"");
     }
 }

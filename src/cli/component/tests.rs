@@ -12,7 +12,7 @@ use crate::api::metadata::Metadata;
 use crate::buses::{embedded, jetstream, kafka, redis};
 use crate::cli::documents;
 use crate::fault::FaultKind;
-use crate::sources::{self, cron, http, kubernetes, mqtt, rabbitmq};
+use crate::sources::{self, cron, http, kubernetes, mqtt, nats, rabbitmq};
 
 fn components() -> BTreeMap<String, Json> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("components");
@@ -85,6 +85,12 @@ fn every_kind_has_a_component_that_its_parser_takes() {
             }
             "eventsource.kubernetes" => {
                 kubernetes::Config::from_metadata(&metadata, &mut problems).unwrap();
+            }
+            "eventsource.nats" => {
+                nats::Config::from_metadata(&metadata, &mut problems).unwrap();
+            }
+            "eventsource.s3" => {
+                source::s3_config("x", &metadata, &mut problems).unwrap();
             }
             "eventsource.rabbitmq" => {
                 rabbitmq::Config::from_metadata(&metadata, &mut problems).unwrap();

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::api::event_bus::BusSpec;
-use crate::api::event_source::{EventCommon, EventSourceSpec};
+use crate::api::event_source::{EventCommon, EventSourceSpec, HttpEvent, S3Event};
 use crate::api::problem::alternatives;
 use crate::api::trigger::TriggerSpec;
 use crate::api::{FieldPath, Problems, Secrets};
 use crate::buses::{self, embedded, jetstream, redis};
-use crate::catalog::{BusConfig, SourceConfig};
+use crate::catalog::{BusConfig, S3Webhook, SourceConfig};
 use crate::cli::documents::{Document, Documents, Origin};
 use crate::cli::report::Report;
 use crate::flow::Topic;
 use crate::intake::Overrides;
 use crate::router::route::{BusDefaults, DEFAULT_BUS, DeadLetter, Subscriber, Target, Trigger, dead_letter_topic};
-use crate::sources::{self, cron, http, kafka, kubernetes, mqtt, rabbitmq};
+use crate::sources::{self, cron, http, kafka, kubernetes, mqtt, nats, rabbitmq, s3};
 
 /// Buses with their Triggers, and what feeds them.
 #[derive(Debug, Default)]
@@ -202,12 +202,7 @@ impl Planner<'_> {
         let mut events = Vec::new();
         for (event, raw) in spec.http.iter().flatten() {
             events.push(event.as_str());
-            let at = path.field("http").field(event);
-            let config = http::config::Config::parse(raw, event, &at, self.secrets, &mut self.judged);
-            let tls = config.as_ref().and_then(|config| config.tls.as_ref());
-            if let Some(Err(fault)) = tls.map(http::check_tls) {
-                problems.push(&at.field("tls"), fault.chain());
-            }
+            let config = self.webhook(raw, event, &path.field("http").field(event), problems);
             self.feed(bus, document, event, &raw.common, config.map(SourceConfig::Http));
         }
         for (event, raw) in spec.cron.iter().flatten() {
@@ -233,6 +228,11 @@ impl Planner<'_> {
             let config = mqtt::config::Config::parse(raw, event, &at, self.secrets, &mut self.judged);
             self.feed(bus, document, event, &raw.common, Some(SourceConfig::Mqtt(Box::new(config))));
         }
+        for (event, raw) in spec.nats.iter().flatten() {
+            events.push(event.as_str());
+            let config = nats::Config::parse(raw, &path.field("nats").field(event), self.secrets, &mut self.judged);
+            self.feed(bus, document, event, &raw.common, Some(SourceConfig::Nats(Box::new(config))));
+        }
         for (event, raw) in spec.redis.iter().flatten() {
             events.push(event.as_str());
             let at = path.field("redis").field(event);
@@ -245,6 +245,11 @@ impl Planner<'_> {
             let config = rabbitmq::config::Config::parse(raw, &at, self.secrets, &mut self.judged);
             self.feed(bus, document, event, &raw.common, Some(SourceConfig::Rabbitmq(Box::new(config))));
         }
+        for (event, raw) in spec.s3.iter().flatten() {
+            events.push(event.as_str());
+            let config = self.s3(raw, event, &path.field("s3").field(event), problems);
+            self.feed(bus, document, event, &raw.http.common, config);
+        }
         let bus = &mut self.plan.buses[bus];
         if let Some(direct) = Trigger::of_event_source(namespace, name, spec, &events, &bus.defaults, &mut self.judged)
         {
@@ -252,6 +257,32 @@ impl Planner<'_> {
                 self.reach.judge(subscriber, &path.field("sink"), problems);
             }
             bus.triggers.push(direct);
+        }
+    }
+
+    fn webhook(
+        &mut self,
+        raw: &HttpEvent,
+        event: &str,
+        at: &FieldPath,
+        problems: &mut Problems,
+    ) -> Option<http::Config> {
+        let config = http::Config::parse(raw, event, at, self.secrets, &mut self.judged);
+        let tls = config.as_ref().and_then(|config| config.tls.as_ref());
+        if let Some(Err(fault)) = tls.map(http::check_tls) {
+            problems.push(&at.field("tls"), fault.chain());
+        }
+        config
+    }
+
+    fn s3(&mut self, raw: &S3Event, event: &str, at: &FieldPath, problems: &mut Problems) -> Option<SourceConfig> {
+        let s3 = s3::Config::parse(raw, at, self.secrets, &mut self.judged);
+        match s3.mode {
+            s3::config::Mode::Listen(_) => Some(SourceConfig::S3Listen(Box::new(s3))),
+            s3::config::Mode::Webhook => {
+                let http = self.webhook(&raw.http, event, at, problems)?;
+                Some(SourceConfig::S3Webhook(Box::new(S3Webhook { http, s3 })))
+            }
         }
     }
 

@@ -12,6 +12,7 @@ mod disk;
 mod flow;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod minio;
 mod mosquitto;
 mod nats;
 mod process;
@@ -30,6 +31,7 @@ pub use disk::Disk;
 pub use flow::{sink, write_flow};
 #[cfg(feature = "kafka")]
 pub use kafka::{KafkaServer, MAX_MESSAGE, PASSWORD, Sent, USER};
+pub use minio::Minio;
 pub use mosquitto::Mosquitto;
 pub use nats::NatsServer;
 pub use process::Process;

@@ -6,8 +6,10 @@ mod events;
 mod kafka;
 mod kubernetes;
 mod mqtt;
+mod nats;
 mod rabbitmq;
 mod refusals;
+mod s3;
 mod senders;
 mod topics;
 
