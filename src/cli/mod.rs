@@ -16,6 +16,7 @@ mod intake;
 mod limits;
 mod logs;
 mod narrator;
+mod operator;
 pub mod report;
 mod router;
 mod run;
@@ -23,6 +24,7 @@ mod secrets;
 mod signals;
 mod supervise;
 mod terminal;
+mod wait;
 mod workload;
 
 use std::io::{IsTerminal, Write};
@@ -60,8 +62,10 @@ enum Command {
     /// Prints the custom resource definitions, for `kubectl apply -f -`
     Crd,
     Display(display::Options),
+    Operator(operator::Options),
     Intake(intake::Options),
     Router(router::Options),
+    Wait(wait::Options),
     #[command(name = supervise::lifeline::COMMAND, hide = true)]
     Lifeline(supervise::lifeline::Options),
     /// Prints the version
@@ -112,6 +116,8 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
             Ok(Outcome::Done)
         }
         Command::Display(options) => block_on(display::run(options)).map(|()| Outcome::Done),
+        Command::Operator(options) => block_on(operator::run(options)).map(|()| Outcome::Done),
+        Command::Wait(options) => block_on(wait::run(options)).map(|()| Outcome::Done),
         Command::Intake(options) => block_on(intake::run(options)).map(|()| Outcome::Done),
         Command::Router(options) => block_on(router::run(options)).map(|()| Outcome::Done),
         Command::Lifeline(options) => supervise::lifeline::run(&options).map(|()| Outcome::Done),

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod dapr;
+mod operator;
 mod process;
 mod published;
 mod routing;

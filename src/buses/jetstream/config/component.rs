@@ -8,7 +8,7 @@ use crate::api::event_bus::{BusSpec, JetstreamBus, RetentionSpec};
 use crate::api::metadata::{self, Key, Metadata, Shape, Values};
 
 /// The keys of a Component.
-const KEYS: [Key; 15] = [
+pub const KEYS: [Key; 15] = [
     ("url", Shape::Text),
     ("stream", Shape::Text),
     ("replicas", Shape::Number),

@@ -7,6 +7,7 @@ mod start;
 
 use std::time::Duration;
 
+pub use component::KEYS;
 pub use start::Start;
 
 pub use crate::api::Secret;
