@@ -25,7 +25,13 @@ pub fn back_end(spec: &Map<String, Json>) -> &'static str {
 
 /// The Component `name` of the bus `of`: every Component that says the same `of` is the same bus. `None`
 /// when its back end has none; that is reported.
-pub fn bus(name: &str, of: &str, spec: &BusSpec, secrets: &mut Secrets<'_>, problems: &mut Problems) -> Option<Component> {
+pub fn bus(
+    name: &str,
+    of: &str,
+    spec: &BusSpec,
+    secrets: &mut Secrets<'_>,
+    problems: &mut Problems,
+) -> Option<Component> {
     let members = object(spec);
     let root = FieldPath::root().field("spec");
     let kind = back_end(&members);

@@ -25,7 +25,7 @@ pub fn feed(feed: Feed<'_>, event: &Event<'_>) -> Json {
 }
 
 /// The plan of `penstock intake` with the bus Component `bus`.
-pub fn intake_plan(bus: &str, feeds: Vec<Json>) -> Json {
+pub fn intake_plan(bus: &str, feeds: &[Json]) -> Json {
     json!({"bus": {"component": bus}, "feeds": feeds})
 }
 

@@ -55,7 +55,11 @@ impl Event<'_> {
 
     /// The attributes that every event gets.
     pub fn attributes(&self) -> Json {
-        self.settings.get("attributes").filter(|set| !set.is_null()).cloned().unwrap_or_else(|| Json::Object(Map::new()))
+        self.settings
+            .get("attributes")
+            .filter(|set| !set.is_null())
+            .cloned()
+            .unwrap_or_else(|| Json::Object(Map::new()))
     }
 }
 

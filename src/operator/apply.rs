@@ -64,7 +64,8 @@ impl Writer<'_> {
         let api = self.api(&child.resource, &owner.namespace);
         let applied = api.patch(&child.name, &params, &Patch::Apply(&child.object)).await;
         self.counts.wrote(&child.resource.kind, "apply");
-        let applied = applied.map_err(|error| about(fault("apply an object", error), &child.resource, &owner.namespace, &child.name))?;
+        let applied = applied
+            .map_err(|error| about(fault("apply an object", error), &child.resource, &owner.namespace, &child.name))?;
         tracing::info!(kind = child.resource.kind, namespace = owner.namespace, name = child.name, "applied");
         // The next look may come before the watch tells.
         let (place, object) = kept(&child.resource, applied);

@@ -39,7 +39,8 @@ impl Owner {
 
     /// The metadata of a child of this name, belonging to the workload.
     fn metadata(&self, name: &str, workload: &str) -> Json {
-        let references: Vec<Json> = self.objects.iter().map(|(kind, name, uid)| self.reference(kind, name, uid)).collect();
+        let references: Vec<Json> =
+            self.objects.iter().map(|(kind, name, uid)| self.reference(kind, name, uid)).collect();
         json!({
             "name": name,
             "namespace": self.namespace,
@@ -115,10 +116,11 @@ fn contains(actual: &Json, wanted: &Json) -> bool {
             let named = wanted.iter().all(|wanted| wanted["name"].is_string());
             if named {
                 let find = |name: &Json| actual.iter().find(|actual| actual["name"] == *name);
-                return wanted.iter().all(|wanted| find(&wanted["name"]).is_some_and(|actual| contains(actual, wanted)));
+                return wanted
+                    .iter()
+                    .all(|wanted| find(&wanted["name"]).is_some_and(|actual| contains(actual, wanted)));
             }
-            actual.len() == wanted.len()
-                && actual.iter().zip(wanted).all(|(actual, wanted)| contains(actual, wanted))
+            actual.len() == wanted.len() && actual.iter().zip(wanted).all(|(actual, wanted)| contains(actual, wanted))
         }
         _ => actual == wanted,
     }
@@ -141,7 +143,9 @@ mod tests {
         let wanted = json!({"a": {"b": 1}, "list": [{"name": "x", "v": 1}], "args": ["1", "2"], "none": {}});
         let same = json!({"a": {"b": 1, "c": 2}, "list": [{"name": "y"}, {"name": "x", "v": 1, "w": 2}], "args": ["1", "2"], "more": 1});
         assert!(contains(&same, &wanted));
-        for (pointer, value) in [("/a/b", json!(2)), ("/list/1/v", json!(2)), ("/args", json!(["1"])), ("/list", json!([]))] {
+        for (pointer, value) in
+            [("/a/b", json!(2)), ("/list/1/v", json!(2)), ("/args", json!(["1"])), ("/list", json!([]))]
+        {
             let mut other = same.clone();
             *other.pointer_mut(pointer).unwrap() = value;
             assert!(!contains(&other, &wanted), "{pointer}");
@@ -152,8 +156,7 @@ mod tests {
     fn one_owner_controls_and_several_own() {
         let one = ("Trigger", "a".to_owned(), "1".to_owned());
         let other = ("Trigger", "b".to_owned(), "2".to_owned());
-        let mut owner =
-            Owner { kind: "Router".into(), namespace: "n".into(), name: "bus".into(), objects: vec![one] };
+        let mut owner = Owner { kind: "Router".into(), namespace: "n".into(), name: "bus".into(), objects: vec![one] };
         let child = |owner: &Owner| {
             Child::new(Resource::of(super::super::resource::CONFIG_MAP), "c", owner, "w", json!({"data": {}})).object
         };

@@ -126,7 +126,10 @@ mod tests {
         let child = json!({"metadata": {"labels": {MANAGED_BY.0: MANAGER}, "annotations": {OF: "Router shop"}}});
         let router = Key::new(Subject::Router, "default", "shop");
         assert_eq!(interests.concerned(&deployment, &change("router-shop", child)), BTreeSet::from([router]));
-        assert_eq!(interests.concerned(&Resource::of(TRIGGER), &change("ship", json!({}))), BTreeSet::from([trigger.clone()]));
+        assert_eq!(
+            interests.concerned(&Resource::of(TRIGGER), &change("ship", json!({}))),
+            BTreeSet::from([trigger.clone()])
+        );
         assert_eq!(interests.in_kind(&service), BTreeSet::from([trigger.clone()]));
         interests.set(&trigger, BTreeSet::new());
         assert!(interests.in_kind(&service).is_empty());

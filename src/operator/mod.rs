@@ -1,4 +1,4 @@
-//! Keeps a cluster as its EventSources, EventBuses and Triggers say: `kubectl apply`, and it runs.
+//! Keeps a cluster as its `EventSource`s, buses and Triggers say: `kubectl apply`, and it runs.
 //!
 //! - `watch` keeps what the API server says in the `world`, and tells the `queue` whom it concerns
 //!   (`interest`).
@@ -68,8 +68,7 @@ impl Operator {
         let Some(name) = self.settings.lease.clone() else {
             return self.lead(shutdown, ready).await;
         };
-        let mut election =
-            Election::new(self.client.clone(), name, self.settings.identity.clone(), self.clock.clone());
+        let mut election = Election::new(self.client.clone(), name, self.settings.identity.clone(), self.clock.clone());
         // Cancel-safe: what was taken and not told ends by itself.
         tokio::select! {
             () = shutdown.requested() => return Ok(()),
@@ -86,7 +85,7 @@ impl Operator {
 
     async fn lead(&self, shutdown: &Shutdown, ready: impl Fn() + Send) -> Result<(), Fault> {
         let (world, interests) = (Arc::new(World::default()), Arc::new(Interests::default()));
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Queue::new(self.counts.clone()));
         let shared = (world.clone(), interests.clone(), queue.clone());
         let (watches, asked) = Watches::new(self.client.clone(), shared, self.settings.namespaces.clone());
         let kinds = watches.kinds();
@@ -99,8 +98,7 @@ impl Operator {
             }
         }
         ready();
-        let reporter =
-            Reporter { controller: "penstock".to_owned(), instance: Some(self.settings.identity.clone()) };
+        let reporter = Reporter { controller: "penstock".to_owned(), instance: Some(self.settings.identity.clone()) };
         let reconciler = Arc::new(Reconciler {
             client: self.client.clone(),
             world,
@@ -135,6 +133,5 @@ async fn work(reconciler: Arc<Reconciler>, shutdown: Shutdown) -> Result<(), Fau
         }
         reconciler.counts.looked(key.kind.as_str(), looked.is_ok());
         reconciler.queue.done(&key, looked.is_ok());
-        reconciler.counts.waiting(reconciler.queue.len());
     }
 }

@@ -56,9 +56,8 @@ pub fn label(name: &str) -> String {
 
 /// The text itself where it is legal and short enough; else what is legal of it, cut, and the hash of all of it.
 fn fit(text: &str, longest: usize, for_broker: bool) -> String {
-    let legal = |c: char| {
-        c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || (for_broker && matches!(c, '.' | '_'))
-    };
+    let legal =
+        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || (for_broker && matches!(c, '.' | '_'));
     let ends_well = !text.ends_with('-') && !text.starts_with('-') && !text.is_empty();
     if text.len() <= longest && text.chars().all(legal) && ends_well {
         return text.to_owned();
@@ -96,7 +95,10 @@ mod tests {
         assert_ne!(dotted, workload("trigger", "a-b"));
         assert_eq!(event_component("eventsource-shop", "orders"), "eventsource-shop.orders");
         let odd = event_component("eventsource-shop", "Big_Order");
-        assert!(odd.starts_with("eventsource-shop.-ig--rder") || odd.starts_with("eventsource-shop.ig--rder-"), "{odd}");
+        assert!(
+            odd.starts_with("eventsource-shop.-ig--rder") || odd.starts_with("eventsource-shop.ig--rder-"),
+            "{odd}"
+        );
         assert_eq!(event_component("w", "___"), format!("w.x-{:08x}", hash("___")));
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::task::{self, Backoff};
+use crate::telemetry::Operator as Counts;
 
 /// An object that is reconciled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,6 +55,7 @@ pub struct Queue {
     state: Mutex<State>,
     changed: Notify,
     elapsed: Box<dyn Fn() -> Duration + Send + Sync>,
+    counts: Counts,
 }
 
 #[derive(Default)]
@@ -79,11 +81,16 @@ impl State {
             return Err(None);
         };
         if at > now {
-            return Err(Some(at - now));
+            return Err(Some(at.saturating_sub(now)));
         }
         self.due.remove(&key);
         self.running.insert(key.clone());
         Ok(key)
+    }
+
+    /// How many wait or are looked at.
+    fn len(&self) -> usize {
+        self.due.len() + self.running.len()
     }
 
     fn done(&mut self, key: &Key, well: bool, now: Duration) {
@@ -99,13 +106,11 @@ impl State {
     }
 }
 
-impl Default for Queue {
-    fn default() -> Self {
-        Self { state: Mutex::default(), changed: Notify::new(), elapsed: Box::new(task::stopwatch()) }
-    }
-}
-
 impl Queue {
+    pub fn new(counts: Counts) -> Self {
+        Self { state: Mutex::default(), changed: Notify::new(), elapsed: Box::new(task::stopwatch()), counts }
+    }
+
     /// Has these looked at, as soon as there is a worker.
     pub fn add(&self, keys: impl IntoIterator<Item = Key>) {
         let now = (self.elapsed)();
@@ -113,6 +118,7 @@ impl Queue {
         for key in keys {
             state.add(key, now);
         }
+        self.counts.waiting(state.len());
         drop(state);
         self.changed.notify_waiters();
     }
@@ -138,14 +144,11 @@ impl Queue {
     /// Says that a look is over; one that did not go well is taken again, later and later.
     pub fn done(&self, key: &Key, well: bool) {
         let now = (self.elapsed)();
-        self.state().done(key, well, now);
+        let mut state = self.state();
+        state.done(key, well, now);
+        self.counts.waiting(state.len());
+        drop(state);
         self.changed.notify_waiters();
-    }
-
-    /// How many wait or are looked at.
-    pub fn len(&self) -> usize {
-        let state = self.state();
-        state.due.len() + state.running.len()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -194,11 +197,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_waiting_worker_is_woken() {
-        let queue = Queue::default();
+        let queue = Queue::new(Counts::default());
         let (taken, ()) = tokio::join!(queue.next(), async { queue.add([key("a")]) });
         assert_eq!(taken, key("a"));
         queue.done(&taken, false);
         assert_eq!(queue.next().await, key("a"), "after the pause");
-        assert_eq!(queue.len(), 1);
+        assert_eq!(queue.state().len(), 1);
     }
 }

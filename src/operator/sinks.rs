@@ -174,15 +174,18 @@ fn address(object: &Json, reference: &ObjectRef, domain: &str) -> Result<String,
     let status = &object["status"];
     let url = if group(reference) == FUNCTIONS {
         let internal = |address: &&Json| address["type"] == "Internal";
-        status["addresses"].as_array().and_then(|addresses| addresses.iter().find(internal)).map(|found| &found["value"])
+        status["addresses"]
+            .as_array()
+            .and_then(|addresses| addresses.iter().find(internal))
+            .map(|found| &found["value"])
     } else {
         let first = status["addresses"].as_array().and_then(|addresses| addresses.first());
         first.or(Some(&status["address"])).map(|address| &address["url"])
     };
     let url = url.and_then(Json::as_str).ok_or("it has no address yet")?;
-    let legal = url.parse::<http::Uri>().is_ok_and(|uri| {
-        uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https"))
-    });
+    let legal = url
+        .parse::<http::Uri>()
+        .is_ok_and(|uri| uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https")));
     if legal { Ok(url.to_owned()) } else { Err(format!("its address {url:?} cannot be used")) }
 }
 
@@ -269,7 +272,9 @@ mod tests {
         assert_eq!(service(json!([{"port": 80}, {"port": 81}])).unwrap(), host);
         assert_eq!(service(json!([{"port": 8080}])).unwrap(), format!("{host}:8080"));
         assert_eq!(service(json!([{"port": 1}, {"port": 2, "name": "http"}])).unwrap(), format!("{host}:2"));
-        assert!(service(json!([{"port": 1}, {"port": 2}])).unwrap_err().contains("Service default/x: it has no port 80"));
+        assert!(
+            service(json!([{"port": 1}, {"port": 2}])).unwrap_err().contains("Service default/x: it has no port 80")
+        );
     }
 
     #[test]
@@ -281,7 +286,10 @@ mod tests {
         assert!(knative(json!({})).unwrap_err().ends_with("it has no address yet"));
         assert!(knative(json!({"address": {"url": "ftp://x"}})).unwrap_err().contains("cannot be used"));
         let addresses = json!({"addresses": [{"type": "External", "value": "http://e"}, {"type": "Internal", "value": "http://i"}]});
-        assert_eq!(check("core.openfunction.io/v1beta2", "Function", json!({"status": addresses})).unwrap(), "http://i");
+        assert_eq!(
+            check("core.openfunction.io/v1beta2", "Function", json!({"status": addresses})).unwrap(),
+            "http://i"
+        );
     }
 
     #[test]
@@ -294,7 +302,8 @@ mod tests {
     #[test]
     fn a_component_is_copied_when_it_is_not_in_scope() {
         let binding = json!({"spec": {"type": "bindings.http"}, "scopes": ["other"]});
-        let check = |namespace, object| check_in(namespace, "dapr.io/v1alpha1", "Component", State::Known, Some(object));
+        let check =
+            |namespace, object| check_in(namespace, "dapr.io/v1alpha1", "Component", State::Known, Some(object));
         let sinks = check("default", binding.clone()).unwrap();
         assert_eq!(sinks.plan[0]["component"], "trigger-ship-sink.x");
         assert_eq!(sinks.copies[0].1["scopes"], json!(["trigger-ship"]));

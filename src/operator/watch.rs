@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use kube::api::{Api, DynamicObject};
-use kube::core::{GroupVersionKind, Resource as _};
+use kube::core::{GroupVersionKind, Resource as _, TypeMeta};
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, Error, discovery};
 use serde_json::Value as Json;
@@ -15,7 +15,10 @@ use tokio::sync::mpsc;
 use super::child::{MANAGED_BY, MANAGER};
 use super::interest::Interests;
 use super::queue::Queue;
-use super::resource::{CLUSTER_EVENT_BUS, COMPONENT, CONFIG_MAP, DEPLOYMENT, EVENT_BUS, EVENT_SOURCE, NAMESPACE, Resource, SERVICE, TRIGGER};
+use super::resource::{
+    CLUSTER_EVENT_BUS, COMPONENT, CONFIG_MAP, DEPLOYMENT, EVENT_BUS, EVENT_SOURCE, NAMESPACE, Resource, SERVICE,
+    TRIGGER,
+};
 use super::world::{Place, State, World};
 use crate::fault::Fault;
 use crate::task::{self, Backoff, Group, Shutdown};
@@ -165,7 +168,9 @@ impl Watches {
             };
             match cause {
                 Some(state) => self.refuse(resource, state),
-                None => tracing::debug!(kind = %resource, error = &error as &dyn std::error::Error, "a watch broke off"),
+                None => {
+                    tracing::debug!(kind = %resource, error = &error as &dyn std::error::Error, "a watch broke off");
+                }
             }
             failures += 1;
             if rest(failures, shutdown).await {
@@ -242,6 +247,8 @@ fn state_of(error: &Error) -> Option<State> {
 
 /// What of an object somebody here reads. What changes all the time is not among it.
 pub fn kept(resource: &Resource, mut object: DynamicObject) -> (Place, Json) {
+    // The elements of a list do not say what they are.
+    object.types = Some(TypeMeta { api_version: resource.api_version(), kind: resource.kind.clone() });
     let metadata = object.meta_mut();
     metadata.managed_fields = None;
     metadata.resource_version = None;

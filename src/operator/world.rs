@@ -60,42 +60,47 @@ impl World {
     }
 
     pub fn state(&self, resource: &Resource) -> State {
-        self.shelves().get(resource).map_or(State::Unread, |shelf| shelf.state)
+        self.shelves().get(resource).map_or(State::Unread, |kept| kept.state)
     }
 
     /// Sets the state of a kind that cannot be watched; whether that is news.
     pub fn refuse(&self, resource: &Resource, state: State) -> bool {
         let mut shelves = self.shelves();
-        let shelf = shelves.entry(resource.clone()).or_default();
-        std::mem::replace(&mut shelf.state, state) != state
+        let kept = shelves.entry(resource.clone()).or_default();
+        std::mem::replace(&mut kept.state, state) != state
     }
 
     /// One watch has read all its objects: those of `within` (a namespace, or all of them) that are not among
     /// them are gone. What has changed, and whether the kind is known for the first time.
-    pub fn replace(&self, resource: &Resource, within: Option<&str>, objects: Vec<(Place, Json)>) -> (Vec<Change>, bool) {
+    pub fn replace(
+        &self,
+        resource: &Resource,
+        within: Option<&str>,
+        objects: Vec<(Place, Json)>,
+    ) -> (Vec<Change>, bool) {
         let mut shelves = self.shelves();
-        let shelf = shelves.entry(resource.clone()).or_default();
-        let mut old = std::mem::take(&mut shelf.objects);
+        let kept = shelves.entry(resource.clone()).or_default();
+        let mut old = std::mem::take(&mut kept.objects);
         if let Some(namespace) = within {
-            shelf.objects = old.extract_if(.., |(other, _), _| other != namespace).collect();
+            kept.objects = old.extract_if(.., |(other, _), _| other != namespace).collect();
         }
         let mut changes = Vec::new();
         for (place, object) in objects {
             let before = old.remove(&place);
             let same = before.as_deref() == Some(&object);
             let after = if same { before.clone().unwrap_or_default() } else { Arc::new(object) };
-            shelf.objects.insert(place.clone(), after.clone());
+            kept.objects.insert(place.clone(), after.clone());
             if !same {
                 changes.push(Change { place, before, after: Some(after) });
             }
         }
         changes.extend(old.into_iter().map(|(place, before)| Change { place, before: Some(before), after: None }));
-        shelf.read += 1;
-        let known = shelf.state == State::Known;
-        if shelf.read >= shelf.parts {
-            shelf.state = State::Known;
+        kept.read += 1;
+        let known = kept.state == State::Known;
+        if kept.read >= kept.parts {
+            kept.state = State::Known;
         }
-        (changes, !known && shelf.state == State::Known)
+        (changes, !known && kept.state == State::Known)
     }
 
     /// One object is so now, or gone; what has changed, if anything.
@@ -121,9 +126,9 @@ impl World {
     /// What is marked as a child of `mark` in a namespace: names and objects.
     pub fn owned(&self, resource: &Resource, namespace: &str, mark: &str) -> Vec<(String, Arc<Json>)> {
         let shelves = self.shelves();
-        let Some(shelf) = shelves.get(resource) else { return Vec::new() };
+        let Some(kept) = shelves.get(resource) else { return Vec::new() };
         let from = (namespace.to_owned(), String::new());
-        let here = shelf.objects.range(from..).take_while(|((other, _), _)| other == namespace);
+        let here = kept.objects.range(from..).take_while(|((other, _), _)| other == namespace);
         let is_owned = |object: &Json| {
             let metadata = &object["metadata"];
             metadata["labels"][MANAGED_BY.0] == MANAGED_BY.1 && metadata["annotations"][OF] == mark
@@ -134,13 +139,13 @@ impl World {
     /// All objects of a kind in a namespace, or everywhere.
     pub fn list(&self, resource: &Resource, namespace: Option<&str>) -> Vec<(Place, Arc<Json>)> {
         let shelves = self.shelves();
-        let Some(shelf) = shelves.get(resource) else { return Vec::new() };
+        let Some(kept) = shelves.get(resource) else { return Vec::new() };
         let copied = |(place, object): (&Place, &Arc<Json>)| (place.clone(), object.clone());
         match namespace {
-            None => shelf.objects.iter().map(copied).collect(),
+            None => kept.objects.iter().map(copied).collect(),
             Some(namespace) => {
                 let from = (namespace.to_owned(), String::new());
-                shelf.objects.range(from..).take_while(|((other, _), _)| other == namespace).map(copied).collect()
+                kept.objects.range(from..).take_while(|((other, _), _)| other == namespace).map(copied).collect()
             }
         }
     }
@@ -165,16 +170,18 @@ mod tests {
     fn what_is_read_again_tells_only_what_has_changed() {
         let (world, kind) = (World::default(), Resource::of(TRIGGER));
         world.expect(&kind, 2);
-        let (changes, known) = world.replace(&kind, Some("a"), vec![(place("a", "x"), json!(1)), (place("a", "y"), json!(1))]);
+        let (changes, known) =
+            world.replace(&kind, Some("a"), vec![(place("a", "x"), json!(1)), (place("a", "y"), json!(1))]);
         assert_eq!((changes.len(), known), (2, false));
         assert_eq!(world.state(&kind), State::Unread, "the other namespace has not been read");
         let (changes, known) = world.replace(&kind, Some("b"), vec![(place("b", "x"), json!(1))]);
         assert_eq!((changes.len(), known), (1, true));
         world.set(&kind, place("a", "z"), Some(json!(1)));
-        let (changes, known) = world.replace(&kind, Some("a"), vec![(place("a", "x"), json!(2)), (place("a", "y"), json!(1))]);
-        let changed: Vec<(&str, bool)> =
+        let (changes, known) =
+            world.replace(&kind, Some("a"), vec![(place("a", "x"), json!(2)), (place("a", "y"), json!(1))]);
+        let told: Vec<(&str, bool)> =
             changes.iter().map(|change| (change.place.1.as_str(), change.after.is_some())).collect();
-        assert_eq!((changed, known), (vec![("x", true), ("z", false)], false));
+        assert_eq!((told, known), (vec![("x", true), ("z", false)], false));
         assert_eq!(world.list(&kind, None).len(), 3);
         assert_eq!(world.list(&kind, Some("a")).len(), 2);
         assert_eq!(*world.get(&kind, "a", "x").unwrap(), json!(2));

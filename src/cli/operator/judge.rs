@@ -57,14 +57,18 @@ mod tests {
     #[test]
     fn an_object_is_judged_as_a_file_is() {
         let found = check("Trigger", &json!({"eventSources": [], "subscribers": [{"sink": {"uri": "ftp://x"}}]}), None);
-        assert!(found.errors.iter().any(|error| error.starts_with("spec.subscribers[0].sink.uri: unknown scheme")), "{found:?}");
+        assert!(
+            found.errors.iter().any(|error| error.starts_with("spec.subscribers[0].sink.uri: unknown scheme")),
+            "{found:?}"
+        );
         let found = check("EventSource", &json!({"http": {"orders": {"prot": 1}}}), None);
         assert!(found.errors[0].contains("did you mean \"port\"?"), "{found:?}");
     }
 
     #[test]
     fn what_only_a_cluster_knows_is_no_objection() {
-        let selector = json!({"jetstream": {"url": "nats://x:4222"}, "allowedNamespaces": {"from": "Selector", "selector": {}}});
+        let selector =
+            json!({"jetstream": {"url": "nats://x:4222"}, "allowedNamespaces": {"from": "Selector", "selector": {}}});
         assert_eq!(check("ClusterEventBus", &selector, None), Findings::default());
         let bus = json!({"apiVersion": crate::api::API_VERSION, "kind": "EventBus", "metadata": {"name": "default", "namespace": "default"}, "spec": {}});
         let found = check("EventSource", &json!({"http": {"orders": {}}}), Some(&bus));

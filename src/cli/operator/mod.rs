@@ -1,4 +1,4 @@
-//! `penstock operator`: EventSources, EventBuses and Triggers of a cluster, brought about and kept.
+//! `penstock operator`: what a cluster's objects say, brought about and kept.
 
 mod judge;
 

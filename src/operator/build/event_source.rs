@@ -64,7 +64,7 @@ pub fn event_source(
     if !problems.is_empty() {
         return Err(problems.to_string());
     }
-    listening.children.push(plan(&intake_plan(&names::bus_component(&workload), feeds), owner, &workload));
+    listening.children.push(plan(&intake_plan(&names::bus_component(&workload), &feeds), owner, &workload));
     if !ports.is_empty() {
         listening.children.push(service(owner, &workload, &ports));
     }

@@ -71,7 +71,10 @@ fn an_event_source_comes_to_components_a_plan_a_service_and_a_deployment() {
     assert_eq!(setting(orders, "source")["value"], "/default/shop/orders");
     assert_eq!(setting(orders, "bearer")["secretKeyRef"], json!({"name": "hook", "key": "token"}));
     let bus = find(&children, "Component", "eventsource-shop-bus");
-    assert_eq!((&setting(bus, "bus")["value"], &setting(bus, "url")["value"]), (&json!("default.default"), &json!("nats://nats:4222")));
+    assert_eq!(
+        (&setting(bus, "bus")["value"], &setting(bus, "url")["value"]),
+        (&json!("default.default"), &json!("nats://nats:4222"))
+    );
     assert_eq!(setting(bus, "dedupWindow")["value"], "1m");
 
     let plan = read_plan(&children, "eventsource-shop");
@@ -88,10 +91,19 @@ fn an_event_source_comes_to_components_a_plan_a_service_and_a_deployment() {
     let template = &deployment["spec"]["template"];
     let container = &template["spec"]["containers"][0];
     assert_eq!(container["image"], "example/penstock:1");
-    let args = json!(["intake", "--plan", "/etc/penstock/plan.json", "--kind", "eventbus.jetstream,eventsource.cron,eventsource.http"]);
+    let args = json!([
+        "intake",
+        "--plan",
+        "/etc/penstock/plan.json",
+        "--kind",
+        "eventbus.jetstream,eventsource.cron,eventsource.http"
+    ]);
     assert_eq!(container["args"], args);
     let annotations = &template["metadata"]["annotations"];
-    assert_eq!((&annotations["dapr.io/app-id"], &annotations["dapr.io/pluggable-components"]), (&json!("eventsource-shop"), &json!("penstock")));
+    assert_eq!(
+        (&annotations["dapr.io/app-id"], &annotations["dapr.io/pluggable-components"]),
+        (&json!("eventsource-shop"), &json!("penstock"))
+    );
     assert!(container["env"].as_array().unwrap().contains(&json!({"name": "PENSTOCK_LOG", "value": "debug"})));
     for (label, value) in service["spec"]["selector"].as_object().unwrap() {
         assert_eq!(template["metadata"]["labels"][label], *value);
@@ -106,7 +118,9 @@ fn every_back_end_has_a_component_or_a_word_why_not() {
     let ty = |written: Json| {
         let children = listening(spec(), &bus(written)).map(|listening| listening.children)?;
         let component = find(&children, "Component", "eventsource-shop-bus");
-        let kinds = find(&children, "Deployment", "eventsource-shop")["spec"]["template"]["spec"]["containers"][0]["args"][4].clone();
+        let kinds =
+            find(&children, "Deployment", "eventsource-shop")["spec"]["template"]["spec"]["containers"][0]["args"][4]
+                .clone();
         Ok::<_, String>((component["spec"]["type"].clone(), kinds, setting(component, "url")["value"].clone()))
     };
     let native = json!({"nats": {"native": {"natsURL": "nats://n:4222", "natsStreamingClusterID": "c", "subscriptionType": "topic"}}});
@@ -114,10 +128,13 @@ fn every_back_end_has_a_component_or_a_word_why_not() {
     assert_eq!(ty(native).unwrap(), (json!("pubsub.eventbus.jetstream"), ours.clone(), json!("nats://n:4222")));
     let streaming = json!({"natsStreaming": {"natsURL": "nats://n:4222", "subscriptionType": "queue", "durableSubscriptionName": "d"}});
     assert_eq!(ty(streaming).unwrap().1, ours);
-    let foreign = json!({"component": {"type": "pubsub.azure.servicebus.topics", "metadata": [{"name": "url", "value": "x"}]}});
+    let foreign =
+        json!({"component": {"type": "pubsub.azure.servicebus.topics", "metadata": [{"name": "url", "value": "x"}]}});
     assert_eq!(ty(foreign).unwrap(), (json!("pubsub.azure.servicebus.topics"), json!("eventsource.http"), json!("x")));
     assert!(ty(json!({"embedded": {}})).unwrap_err().contains("an embedded bus is inside one process"));
-    assert!(ty(json!({"kafka": {"brokers": "k:9092"}})).unwrap_err().contains("the kafka bus behind Dapr is not supported"));
+    assert!(
+        ty(json!({"kafka": {"brokers": "k:9092"}})).unwrap_err().contains("the kafka bus behind Dapr is not supported")
+    );
     let late = json!({"natsStreaming": {"natsURL": "nats://n:4222", "ackWaitTime": "1m"}});
     assert!(ty(late).unwrap_err().contains("spec.natsStreaming.ackWaitTime: cannot be said to a component"));
 }
@@ -141,7 +158,10 @@ fn a_template_overrides_what_is_built() {
     let pod = &find(&children, "Deployment", "eventsource-shop")["spec"]["template"]["spec"];
     assert_eq!(pod["nodeSelector"]["disk"], "fast");
     let container = &pod["containers"][0];
-    assert_eq!((&container["resources"]["limits"]["memory"], &container["args"][0]), (&json!("64Mi"), &json!("intake")));
+    assert_eq!(
+        (&container["resources"]["limits"]["memory"], &container["args"][0]),
+        (&json!("64Mi"), &json!("intake"))
+    );
     assert!(container["env"].as_array().unwrap().contains(&json!({"name": "PENSTOCK_LOG", "value": "trace"})));
 }
 
@@ -150,7 +170,10 @@ fn a_trigger_comes_to_a_bus_component_a_plan_and_a_deployment() {
     let spec = json!({"eventSources": [], "subscribers": []});
     let sinks = Sinks {
         plan: vec![json!({"ref": {"apiVersion": "v1", "kind": "Service", "name": "s"}, "uri": "http://s"})],
-        copies: vec![("trigger-ship-sink.mail".to_owned(), json!({"spec": {"type": "bindings.smtp"}, "scopes": ["trigger-ship"]}))],
+        copies: vec![(
+            "trigger-ship-sink.mail".to_owned(),
+            json!({"spec": {"type": "bindings.smtp"}, "scopes": ["trigger-ship"]}),
+        )],
         ..Sinks::default()
     };
     let owner = owner("Trigger", "ship");
@@ -166,17 +189,24 @@ fn a_trigger_comes_to_a_bus_component_a_plan_and_a_deployment() {
     };
     let children = router(&owner, routed, &settings()).unwrap();
     let plan = read_plan(&children, "trigger-ship");
-    assert_eq!((&plan["group"], &plan["eventBus"]["spec"]["jetstream"]["url"]), (&json!("default.ship"), &json!("nats://nats:4222")));
+    assert_eq!(
+        (&plan["group"], &plan["eventBus"]["spec"]["jetstream"]["url"]),
+        (&json!("default.ship"), &json!("nats://nats:4222"))
+    );
     assert_eq!(plan["sinks"][0]["uri"], "http://s");
     assert_eq!(plan["triggers"][0]["name"], "ship");
     assert_eq!(find(&children, "Component", "trigger-ship-sink.mail")["spec"]["type"], "bindings.smtp");
     let container = &find(&children, "Deployment", "trigger-ship")["spec"]["template"]["spec"]["containers"][0];
-    assert_eq!(container["args"], json!(["router", "--plan", "/etc/penstock/plan.json", "--kind", "eventbus.jetstream"]));
+    assert_eq!(
+        container["args"],
+        json!(["router", "--plan", "/etc/penstock/plan.json", "--kind", "eventbus.jetstream"])
+    );
 }
 
 #[test]
 fn the_same_is_built_the_same() {
-    let built = || listening(json!({"http": {"a": {}, "b": {}}, "cron": {"c": {"schedule": "@daily"}}}), &jetstream()).unwrap();
+    let built =
+        || listening(json!({"http": {"a": {}, "b": {}}, "cron": {"c": {"schedule": "@daily"}}}), &jetstream()).unwrap();
     assert_eq!(built(), built());
     let child = &built().children[0];
     assert!(child.is_there(&child.object));

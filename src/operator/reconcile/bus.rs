@@ -48,7 +48,7 @@ impl Reconciler {
             let more = users.len().saturating_sub(NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let message = format!("it goes when nobody uses it: {}{more}", named.join(", "));
-            verdicts.push(Verdict::fails(RELEASED, Reason::InUse, message));
+            verdicts.insert(0, Verdict::fails(RELEASED, Reason::InUse, message));
         }
         let count = |kind| u32::try_from(users.iter().filter(|user| user.kind == kind).count()).unwrap_or(u32::MAX);
         let used_by = UsedBy { event_sources: count(Subject::EventSource), triggers: count(Subject::Trigger) };

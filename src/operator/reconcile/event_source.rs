@@ -50,14 +50,8 @@ impl Reconciler {
         let raw = layout::object(&spec);
         let events: Vec<&str> = layout::events(&raw).iter().map(|event| event.name).collect();
         let mut problems = Problems::new();
-        let direct = Trigger::of_event_source(
-            &key.namespace,
-            &key.name,
-            &spec,
-            &events,
-            &found.bus.defaults(),
-            &mut problems,
-        );
+        let direct =
+            Trigger::of_event_source(&key.namespace, &key.name, &spec, &events, &found.bus.defaults(), &mut problems);
         let references = direct.as_ref().map(sinks::references).unwrap_or_default();
         watched.extend(sinks::watched(&references));
         self.interests.set(key, watched);
@@ -158,5 +152,9 @@ pub(super) fn resolved(sinks: &Sinks) -> Verdict {
 pub(super) fn kept(object: &Json) -> Json {
     let status = &object["status"];
     let fields = ["topics", "address", "inputs", "subscribers"];
-    fields.into_iter().filter(|field| !status[*field].is_null()).map(|field| (field.to_owned(), status[field].clone())).collect()
+    fields
+        .into_iter()
+        .filter(|field| !status[*field].is_null())
+        .map(|field| (field.to_owned(), status[field].clone()))
+        .collect()
 }

@@ -78,9 +78,10 @@ impl Reconciler {
             None | Some("All") => Ok(()),
             Some("Selector") => {
                 let selector = serde_json::from_value(json!(allowed.selector)).ok();
-                let selector = selector.and_then(|selector: k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector| {
-                    Selector::try_from(selector).ok()
-                });
+                let selector =
+                    selector.and_then(|selector: k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector| {
+                        Selector::try_from(selector).ok()
+                    });
                 let selector = selector.ok_or("its selector cannot be read")?;
                 let object = self.world.get(&Resource::of(NAMESPACE), "", namespace);
                 let labels = object.map(|object| object["metadata"]["labels"].clone()).unwrap_or_default();

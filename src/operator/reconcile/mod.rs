@@ -88,7 +88,8 @@ impl Reconciler {
                 return (Verdict::fails(ACCEPTED, Reason::Invalid, message), None);
             }
         };
-        let Findings { errors, unsupported, warnings } = self.judge.judge(&as_written(object), bus.map(as_written).as_ref());
+        let Findings { errors, unsupported, warnings } =
+            self.judge.judge(&as_written(object), bus.map(as_written).as_ref());
         let verdict = if !errors.is_empty() {
             Verdict::fails(ACCEPTED, Reason::Invalid, errors.join("\n"))
         } else if !unsupported.is_empty() {
@@ -112,9 +113,7 @@ impl Reconciler {
                 // The watch tells when it is there.
                 (Verdict::fails(DEPLOYED, Reason::KindMissing, format!("{resource}: {why}")), Ok(()))
             }
-            Err(Refusal::Object(fault)) => {
-                (Verdict::fails(DEPLOYED, Reason::ApplyFailed, fault.chain()), Err(fault))
-            }
+            Err(Refusal::Object(fault)) => (Verdict::fails(DEPLOYED, Reason::ApplyFailed, fault.chain()), Err(fault)),
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use super::Reconciler;
 use crate::fault::Fault;
 use crate::operator::resource::Resource;
-use crate::operator::status::{self, READY, Truth, Verdict};
+use crate::operator::status::{self, READY, Reason, Truth, Verdict};
 
 /// The longest note of an Event, in bytes.
 const LONGEST_NOTE: usize = 1000;
@@ -61,10 +61,12 @@ impl Reconciler {
             uid: text(&metadata["uid"]),
             ..ObjectReference::default()
         };
-        // Ready only repeats what another one says, unless all is well.
-        let worth = |verdict: &&Verdict| verdict.truth == Truth::False || verdict.concern == READY;
-        let repeats = |verdict: &Verdict| verdict.concern == READY && verdict.truth != Truth::True;
-        for verdict in news.iter().filter(worth).filter(|verdict| !repeats(verdict)) {
+        // Ready only repeats what another one says, unless all is well; and what has just begun is no trouble.
+        let is_worth_it = |verdict: &&Verdict| match verdict.concern {
+            READY => verdict.truth == Truth::True,
+            _ => verdict.truth == Truth::False && verdict.reason != Reason::Progressing,
+        };
+        for verdict in news.iter().filter(is_worth_it) {
             let well = verdict.truth == Truth::True;
             let message = if verdict.message.is_empty() { "everything runs" } else { &verdict.message };
             let end = (0..=message.len().min(LONGEST_NOTE)).rev().find(|at| message.is_char_boundary(*at));

@@ -95,10 +95,7 @@ impl Reconciler {
 
 fn parse(specs: &[(String, TriggerSpec)], namespace: &str, bus: &Bus) -> Vec<Trigger> {
     let defaults = bus.defaults();
-    specs
-        .iter()
-        .map(|(name, spec)| Trigger::parse(namespace, name, spec, &defaults, &mut Problems::new()))
-        .collect()
+    specs.iter().map(|(name, spec)| Trigger::parse(namespace, name, spec, &defaults, &mut Problems::new())).collect()
 }
 
 /// A kind that is missing is told by the Triggers, and comes back by itself.

@@ -14,6 +14,7 @@ use crate::fault::Fault;
 use crate::layout;
 use crate::operator::build::{self, Routed};
 use crate::operator::child::OF;
+use crate::operator::interest::Watched;
 use crate::operator::names;
 use crate::operator::queue::{Key, Subject};
 use crate::operator::resource::{DEPLOYMENT, EVENT_SOURCE, Resource, TRIGGER};
@@ -33,8 +34,13 @@ impl Reconciler {
             return Ok(());
         };
         let name = bus_name(&object);
+        let workload = match &shared {
+            Some(bus) => names::workload("router", bus),
+            None => names::workload("trigger", &key.name),
+        };
         let mut watched = find::watched(&key.namespace, &name);
         watched.extend(Self::marks(&key.namespace));
+        watched.insert(Watched::new(&Resource::of(DEPLOYMENT), &key.namespace, &workload));
         self.interests.set(key, watched.clone());
         self.queue.add(self.buses_of(key));
 
@@ -60,10 +66,6 @@ impl Reconciler {
         watched.extend(sinks::watched(&references));
         self.interests.set(key, watched);
         let owner = owner("Trigger", key, &object);
-        let workload = match &shared {
-            Some(bus) => names::workload("router", bus),
-            None => names::workload("trigger", &key.name),
-        };
         let sinks = sinks::resolve(&references, (&key.namespace, &workload, &self.settings.domain), self);
         let (deployed, outcome) = if shared.is_some() {
             let left = self.writer().apply(&owner, &[]).await;
@@ -99,7 +101,8 @@ impl Reconciler {
     /// The shared routers that are to be looked at because of a Trigger: the one that it is on, and those that
     /// it was on.
     fn routers_of(&self, key: &Key, now: Option<&str>) -> BTreeSet<Key> {
-        let mut routers: BTreeSet<Key> = now.map(|bus| Key::new(Subject::Router, &key.namespace, bus)).into_iter().collect();
+        let mut routers: BTreeSet<Key> =
+            now.map(|bus| Key::new(Subject::Router, &key.namespace, bus)).into_iter().collect();
         for (_, deployment) in self.world.list(&Resource::of(DEPLOYMENT), Some(&key.namespace)) {
             let metadata = &deployment["metadata"];
             let Some(bus) = metadata["annotations"][OF].as_str().and_then(|of| of.strip_prefix("Router ")) else {
@@ -146,7 +149,9 @@ fn addresses(trigger: &Trigger, sinks: &Sinks) -> Json {
         .map(|subscriber| {
             let (topics, others): (Vec<Target>, Vec<Target>) =
                 subscriber.targets.iter().cloned().partition(|target| matches!(target, Target::Topic(_)));
-            let topic = topics.first().and_then(|target| if let Target::Topic(topic) = target { Some(topic.clone()) } else { None });
+            let topic = topics
+                .first()
+                .and_then(|target| if let Target::Topic(topic) = target { Some(topic.clone()) } else { None });
             let dead_letter = match &subscriber.dead_letter {
                 DeadLetter::Targets(targets) => of(targets),
                 DeadLetter::Generated => None,

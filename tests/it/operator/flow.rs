@@ -40,28 +40,30 @@ spec:
     let (_intake, router) = (Pod::start(&rig, "eventsource-shop").await, Pod::start(&rig, "trigger-ship").await);
 
     let client = Client::new();
-    let post = |id: &'static str, body: &'static str| {
+    let send = |id: &'static str, body: &'static str| {
         let (client, uri) = (client.clone(), format!("http://127.0.0.1:{port}/orders"));
         async move {
             let answer = client.event(&uri, id, "order", body).await.unwrap();
             assert_eq!(answer.code, 202, "{}", answer.body);
         }
     };
-    post("small", r#"{"total": 5}"#).await;
-    post("large", r#"{"total": 500}"#).await;
+    send("small", r#"{"total": 5}"#).await;
+    send("large", r#"{"total": 500}"#).await;
     eventually("the event that passes the filter arrives", || async { !first.seen().is_empty() }).await;
     let seen = first.seen();
     assert_eq!((seen.len(), seen[0].header("ce-id"), seen[0].path.as_str()), (1, "large", "/ship"));
 
     // The edit reaches the running pod by its ConfigMap alone.
-    let edited = yaml.replace("'>', value: ['100']", "'<', value: ['100']").replace(&first.uri("/ship"), &second.uri("/v2"));
+    let edited =
+        yaml.replace("'>', value: ['100']", "'<', value: ['100']").replace(&first.uri("/ship"), &second.uri("/v2"));
     rig.apply(&edited).await;
-    eventually("the plan has the new sink", || async { rig.plan("trigger-ship").await.to_string().contains("/v2") }).await;
+    eventually("the plan has the new sink", || async { rig.plan("trigger-ship").await.to_string().contains("/v2") })
+        .await;
     let applied = || router.penstock.log().matches("the plan is applied").count();
     let before = applied();
     router.sync().await;
     eventually("the pod has the new plan", || async { applied() > before }).await;
-    post("tiny", r#"{"total": 1}"#).await;
+    send("tiny", r#"{"total": 1}"#).await;
     eventually("the new sink has it", || async { !second.seen().is_empty() }).await;
     assert_eq!(second.seen()[0].header("ce-id"), "tiny");
     assert_eq!(first.seen().len(), 1);

@@ -69,9 +69,7 @@ async fn an_object_that_cannot_be_read_does_not_stop_the_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_operators_one_writes_and_the_other_takes_over() {
     let rig = Rig::new("leases").await;
-    let operator = |name: &str| {
-        rig.operator().with(["--lease-namespace", rig.namespace.as_str(), "--identity", name])
-    };
+    let operator = |name: &str| rig.operator().with(["--lease-namespace", rig.namespace.as_str(), "--identity", name]);
     let first = operator("first").start().await;
     eventually("the first one leads", || async { first.log().contains("this process leads") }).await;
     let second = operator("second").start().await;

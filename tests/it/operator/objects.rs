@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::rig::{CHILDREN, COMPONENT, CONFIG_MAP, DEPLOYMENT, EVENT_BUS, EVENT_SOURCE, Rig, SERVICE, TRIGGER, settled};
+use super::rig::{
+    CHILDREN, COMPONENT, CONFIG_MAP, DEPLOYMENT, EVENT_BUS, EVENT_SOURCE, Rig, SERVICE, TRIGGER, settled,
+};
 use crate::support::eventually;
 
 pub const FLOW: &str = "
@@ -38,7 +40,10 @@ async fn what_is_applied_is_brought_about_and_told() {
     rig.says(TRIGGER, "ship", "Deployed", "False Progressing").await;
 
     // Each was taken with fieldValidation=Strict.
-    assert_eq!(rig.names(COMPONENT).await, ["eventsource-shop-bus", "eventsource-shop.orders", "eventsource-shop.tick", "trigger-ship-bus"]);
+    assert_eq!(
+        rig.names(COMPONENT).await,
+        ["eventsource-shop-bus", "eventsource-shop.orders", "eventsource-shop.tick", "trigger-ship-bus"]
+    );
     assert_eq!(rig.names(CONFIG_MAP).await, ["eventsource-shop", "trigger-ship"]);
     assert_eq!(rig.names(DEPLOYMENT).await, ["eventsource-shop", "trigger-ship"]);
     assert_eq!(rig.names(SERVICE).await, ["eventsource-shop"]);
@@ -87,7 +92,8 @@ async fn an_edit_changes_what_it_must_and_takes_away_what_is_left_over() {
 
     // A sink is a matter of the plan alone: no pod is replaced for it.
     rig.apply(&FLOW.replace("http://ship:8080/", "http://ship:8080/v2")).await;
-    eventually("the plan has the new sink", || async { rig.plan("trigger-ship").await.to_string().contains("/v2") }).await;
+    eventually("the plan has the new sink", || async { rig.plan("trigger-ship").await.to_string().contains("/v2") })
+        .await;
     settled(&operator).await;
     assert_eq!(rig.get(COMPONENT, "trigger-ship-bus").await, bus);
     assert_eq!(rig.get(DEPLOYMENT, "trigger-ship").await, deployment);
@@ -95,7 +101,8 @@ async fn an_edit_changes_what_it_must_and_takes_away_what_is_left_over() {
     // An event that is gone takes its Component along, and the port the Service.
     rig.apply(&FLOW.replace("  http:\n    orders: {port: 8081}\n", "")).await;
     eventually("what is left over is deleted", || async {
-        rig.find(COMPONENT, "eventsource-shop.orders").await.is_none() && rig.find(SERVICE, "eventsource-shop").await.is_none()
+        rig.find(COMPONENT, "eventsource-shop.orders").await.is_none()
+            && rig.find(SERVICE, "eventsource-shop").await.is_none()
     })
     .await;
     assert!(rig.find(COMPONENT, "eventsource-shop.tick").await.is_some());
@@ -108,7 +115,10 @@ async fn an_edit_changes_what_it_must_and_takes_away_what_is_left_over() {
     rig.says(TRIGGER, "ship", "Ready", "False Invalid").await;
     settled(&operator).await;
     let of_trigger = |children: Vec<serde_json::Value>| {
-        children.into_iter().filter(|child| child["metadata"]["name"].as_str().unwrap().starts_with("trigger")).collect::<Vec<_>>()
+        children
+            .into_iter()
+            .filter(|child| child["metadata"]["name"].as_str().unwrap().starts_with("trigger"))
+            .collect::<Vec<_>>()
     };
     assert_eq!(of_trigger(rig.children().await), of_trigger(before));
 }
@@ -116,7 +126,7 @@ async fn an_edit_changes_what_it_must_and_takes_away_what_is_left_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_deletes_or_changes_comes_back() {
     let rig = Rig::new("drift").await;
-    let _operator = rig.operator().start().await;
+    let operator = rig.operator().start().await;
     rig.apply(FLOW).await;
     rig.says(TRIGGER, "ship", "Deployed", "False Progressing").await;
     for kind in [COMPONENT, CONFIG_MAP, DEPLOYMENT] {
@@ -129,12 +139,18 @@ async fn what_somebody_deletes_or_changes_comes_back() {
         .await;
     }
     let patch = json!({"data": {"plan.json": "{}"}});
-    rig.api(CONFIG_MAP).patch("trigger-ship", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(&patch)).await.unwrap();
+    rig.api(CONFIG_MAP)
+        .patch("trigger-ship", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(&patch))
+        .await
+        .unwrap();
     eventually("the plan is put right", || async { rig.plan("trigger-ship").await["group"].is_string() }).await;
     // What others add is left alone.
     let patch = json!({"metadata": {"labels": {"team": "a"}}, "spec": {"replicas": 3}});
-    rig.api(DEPLOYMENT).patch("trigger-ship", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(&patch)).await.unwrap();
-    settled(&_operator).await;
+    rig.api(DEPLOYMENT)
+        .patch("trigger-ship", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(&patch))
+        .await
+        .unwrap();
+    settled(&operator).await;
     let deployment = rig.get(DEPLOYMENT, "trigger-ship").await;
     assert_eq!((&deployment["metadata"]["labels"]["team"], &deployment["spec"]["replicas"]), (&json!("a"), &json!(3)));
 }

@@ -73,10 +73,8 @@ impl<'a> Pod<'a> {
         assert_eq!(probe["port"], "admin");
         let address = self.penstock.admin(probe["path"].as_str().unwrap());
         let client = crate::support::Client::new();
-        eventually("the pod is ready", || async {
-            client.get(&address).await.is_ok_and(|answer| answer.code == 200)
-        })
-        .await;
+        eventually("the pod is ready", || async { client.get(&address).await.is_ok_and(|answer| answer.code == 200) })
+            .await;
     }
 
     /// Brings mounted volumes up to date, as the kubelet does after a while.

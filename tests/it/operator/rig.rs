@@ -50,8 +50,11 @@ impl Rig {
     /// An operator that looks after the namespace.
     pub fn operator(&self) -> Run {
         let kubeconfig = self.server.kubeconfig(ADMIN);
-        Run::command::<std::ffi::OsString>(["operator".into(), "--kubeconfig".into(), kubeconfig.into_os_string()], self.folder.path())
-            .with(["--namespace", self.namespace.as_str(), "--image", "example/penstock:test"])
+        Run::command::<std::ffi::OsString>(
+            ["operator".into(), "--kubeconfig".into(), kubeconfig.into_os_string()],
+            self.folder.path(),
+        )
+        .with(["--namespace", self.namespace.as_str(), "--image", "example/penstock:test"])
     }
 
     /// `kubectl apply`.
@@ -110,7 +113,8 @@ impl Rig {
 
     /// Says what the cluster's controllers would: that a Deployment has a pod that is ready.
     pub async fn pretend_available(&self, deployment: &str) {
-        let status = json!({"status": {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1, "observedGeneration": 1}});
+        let status =
+            json!({"status": {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1, "observedGeneration": 1}});
         let api = self.api(DEPLOYMENT);
         api.patch_status(deployment, &PatchParams::default(), &Patch::Merge(&status)).await.unwrap();
     }

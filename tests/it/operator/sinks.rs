@@ -21,7 +21,8 @@ async fn a_service_is_found_when_it_comes_and_events_are_held_until_then() {
     let held = rig.plan("trigger-ship").await["sinks"][0].clone();
     assert!(held["unresolved"].is_string() && held["uri"].is_null(), "{held}");
 
-    rig.apply("{apiVersion: v1, kind: Service, metadata: {name: fn}, spec: {ports: [{port: 8080}], selector: {a: b}}}").await;
+    rig.apply("{apiVersion: v1, kind: Service, metadata: {name: fn}, spec: {ports: [{port: 8080}], selector: {a: b}}}")
+        .await;
     rig.says(TRIGGER, "ship", "SinksResolved", "True Resolved").await;
     let uri = format!("http://fn.{}.svc.cluster.local:8080", rig.namespace);
     eventually("the plan has the address", || async { rig.plan("trigger-ship").await["sinks"][0]["uri"] == uri }).await;
@@ -46,8 +47,14 @@ async fn an_addressable_of_any_kind_is_followed() {
     let knative = ("serving.knative.dev", "v1", "Service", "services");
     for url in ["http://fn.example", "http://fn.moved"] {
         let status = json!({"status": {"address": {"url": url}}});
-        rig.api(knative).patch_status("fn", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(&status)).await.unwrap();
-        eventually("the plan follows the address", || async { rig.plan("trigger-ship").await["sinks"][0]["uri"] == url }).await;
+        rig.api(knative)
+            .patch_status("fn", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(&status))
+            .await
+            .unwrap();
+        eventually("the plan follows the address", || async {
+            rig.plan("trigger-ship").await["sinks"][0]["uri"] == url
+        })
+        .await;
     }
     rig.says(TRIGGER, "ship", "SinksResolved", "True Resolved").await;
 }

@@ -94,7 +94,7 @@ impl Writer<'_> {
             };
             let feeds = std::mem::take(&mut feeds[index]);
             if !feeds.is_empty() {
-                let plan = layout::intake_plan(&endpoint, feeds);
+                let plan = layout::intake_plan(&endpoint, &feeds);
                 self.layout.workloads.push(Workload { command: Command::Intake, name: name(Command::Intake), plan });
             }
             if let Some(plan) = self.router(index, &endpoint) {
