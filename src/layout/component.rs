@@ -33,6 +33,14 @@ impl Component {
         self.metadata.push((key.to_owned(), setting));
     }
 
+    /// The text that a key is set to.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.metadata.iter().find_map(|(known, setting)| match setting {
+            Setting::Value(value) if known == key => Some(value.as_str()),
+            _ => None,
+        })
+    }
+
     pub fn has(&self, key: &str) -> bool {
         self.metadata.iter().any(|(known, _)| known == key)
     }

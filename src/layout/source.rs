@@ -1,5 +1,7 @@
 //! One event of an `EventSource` as a Component.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value as Json};
 
 use super::{Component, Secrets, Setting, write};
@@ -88,9 +90,31 @@ pub fn source(
     if UNCONNECTED.contains(&event.kind) {
         elsewhere.extend(["connectionBackoff", "jsonBody"]);
     }
-    write(&mut component, event.settings, keys, &elsewhere, secrets, (&event.path(), problems));
-    if event.kind == "http" && !component.has("path") {
-        component.set("path", Setting::Value(format!("/{}", event.name)));
+    let mut settings = Cow::Borrowed(event.settings);
+    // daprd takes the name of the YAML for itself.
+    if event.kind == "mqtt" && settings.get("consumerID").is_some_and(|id| !id.is_null()) {
+        let settings = settings.to_mut();
+        let id = settings.remove("consumerID").unwrap_or_default();
+        settings.insert("clientID".to_owned(), id);
+    }
+    write(&mut component, &settings, keys, &elsewhere, secrets, (&event.path(), problems));
+    for (key, value) in defaults(event, origin.trim_start_matches('/')) {
+        if !component.has(key) {
+            component.set(key, Setting::Value(value));
+        }
     }
     component
+}
+
+/// What a source names after its event when nothing is said. A Component does not know the event, and its own
+/// name may be had by another one, in another namespace.
+fn defaults(event: &Event<'_>, identity: &str) -> Vec<(&'static str, String)> {
+    let dashed = || format!("penstock-{}", identity.replace('/', "-"));
+    match event.kind {
+        "http" => vec![("path", format!("/{}", event.name))],
+        "redis" => vec![("stream", event.name.to_owned()), ("consumerGroup", dashed())],
+        "mqtt" => vec![("clientID", dashed())],
+        "rabbitmq" => vec![("queue", format!("penstock.{}", identity.replace('/', ".")))],
+        _ => Vec::new(),
+    }
 }

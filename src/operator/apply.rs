@@ -124,8 +124,8 @@ impl Writer<'_> {
         };
         match written {
             Ok(_) => Ok(()),
-            // It is gone: there is nothing to tell.
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            // It is gone, or another one of the same name by now: there is nothing to tell.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(error) => Err(about(fault("write the status", error), resource, namespace, name)),
         }
     }

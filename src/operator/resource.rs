@@ -27,10 +27,12 @@ pub const COMPONENT: Known = ("dapr.io", "v1alpha1", "Component", "components");
 pub const CONFIG_MAP: Known = ("", "v1", "ConfigMap", "configmaps");
 pub const SERVICE: Known = ("", "v1", "Service", "services");
 pub const DEPLOYMENT: Known = ("apps", "v1", "Deployment", "deployments");
+pub const SCALED_OBJECT: Known = ("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects");
+pub const TRIGGER_AUTHENTICATION: Known = ("keda.sh", "v1alpha1", "TriggerAuthentication", "triggerauthentications");
 pub const NAMESPACE: Known = ("", "v1", "Namespace", "namespaces");
 
 /// What the operator makes, in the order in which it is made: what others need comes first.
-pub const CHILDREN: [Known; 4] = [COMPONENT, CONFIG_MAP, SERVICE, DEPLOYMENT];
+pub const CHILDREN: [Known; 6] = [COMPONENT, CONFIG_MAP, SERVICE, DEPLOYMENT, TRIGGER_AUTHENTICATION, SCALED_OBJECT];
 
 impl Resource {
     pub fn of(known: Known) -> Self {

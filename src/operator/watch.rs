@@ -16,8 +16,7 @@ use super::child::{MANAGED_BY, MANAGER};
 use super::interest::Interests;
 use super::queue::Queue;
 use super::resource::{
-    CLUSTER_EVENT_BUS, COMPONENT, CONFIG_MAP, DEPLOYMENT, EVENT_BUS, EVENT_SOURCE, NAMESPACE, Resource, SERVICE,
-    TRIGGER,
+    CHILDREN, CLUSTER_EVENT_BUS, COMPONENT, DEPLOYMENT, EVENT_BUS, EVENT_SOURCE, NAMESPACE, Resource, SERVICE, TRIGGER,
 };
 use super::world::{Place, State, World};
 use crate::fault::Fault;
@@ -54,7 +53,8 @@ impl Watches {
 
     /// Says which kinds are always watched.
     pub fn kinds(&self) -> Vec<Resource> {
-        let mut kinds = vec![EVENT_SOURCE, EVENT_BUS, TRIGGER, COMPONENT, CONFIG_MAP, SERVICE, DEPLOYMENT];
+        let mut kinds = vec![EVENT_SOURCE, EVENT_BUS, TRIGGER];
+        kinds.extend(CHILDREN);
         if self.namespaces.is_empty() {
             kinds.extend([CLUSTER_EVENT_BUS, NAMESPACE]);
         }
@@ -187,7 +187,10 @@ impl Watches {
         api: Api<DynamicObject>,
         failures: &mut u32,
     ) -> Result<(), watcher::Error> {
-        let config = if resource.is(CONFIG_MAP) || resource.is(DEPLOYMENT) {
+        // Sinks may be Components and Services of others.
+        let only_ours =
+            CHILDREN.iter().any(|known| resource.is(*known)) && !resource.is(COMPONENT) && !resource.is(SERVICE);
+        let config = if only_ours {
             watcher::Config::default().labels(&format!("{}={MANAGER}", MANAGED_BY.0))
         } else {
             watcher::Config::default()
@@ -258,6 +261,12 @@ pub fn kept(resource: &Resource, mut object: DynamicObject) -> (Place, Json) {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
     let of_ours = resource.group == crate::api::GROUP;
+    if CHILDREN.iter().any(|known| resource.is(*known)) && ours && !resource.is(DEPLOYMENT) {
+        // Whoever else writes a status does so for others.
+        if let Some(data) = object.data.as_object_mut() {
+            data.remove("status");
+        }
+    }
     if resource.is(DEPLOYMENT) {
         let status = &object.data["status"];
         let status = serde_json::json!({

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::scaler::scaler;
 use super::workload::{Workload, port_name};
 use super::{Bus, component, plan, secret};
 use crate::api::Problems;
@@ -24,6 +25,8 @@ pub struct Listening {
     pub children: Vec<Child>,
     pub topics: Vec<EventTopic>,
     pub addresses: Vec<EventAddress>,
+    /// What has no effect.
+    pub warnings: Vec<String>,
 }
 
 /// What the `EventSource` of `owner` comes to on a bus.
@@ -42,7 +45,7 @@ pub fn event_source(
     let (bus_child, bus_kind) = bus.component(owner, &workload)?;
     let mut listening = Listening { children: vec![bus_child], ..Listening::default() };
     let mut kinds: BTreeSet<String> = bus_kind.into_iter().collect();
-    let (mut feeds, mut ports) = (Vec::new(), BTreeSet::new());
+    let (mut feeds, mut ports, mut made_of) = (Vec::new(), BTreeSet::new(), Vec::new());
     let mut problems = Problems::new();
     let events = layout::events(raw);
     for event in &events {
@@ -50,6 +53,7 @@ pub fn event_source(
         let origin = format!("/{}/{}/{}", owner.namespace, owner.name, event.name);
         let made = layout::source(&name, &origin, event, &mut secret, &mut problems);
         listening.children.push(component(&made, owner, &workload));
+        made_of.push((*event, made));
         kinds.insert(format!("eventsource.{}", event.kind));
         let topic = defaults.topics.topic(&owner.namespace, &owner.name, event.name);
         let from = Feed { from: &name, topic: &topic, namespace: &owner.namespace, event_source: &owner.name };
@@ -79,6 +83,9 @@ pub fn event_source(
         template: template.as_ref(),
     };
     listening.children.push(pod.deployment(owner));
+    let scaler = scaler(owner, &workload, &made_of)?;
+    listening.children.extend(scaler.children);
+    listening.warnings = scaler.warnings;
     Ok(listening)
 }
 

@@ -4,6 +4,7 @@ mod bus;
 mod event_source;
 mod merge;
 mod router;
+mod scaler;
 mod workload;
 
 pub use bus::Bus;

@@ -64,7 +64,7 @@ fn an_event_source_comes_to_components_a_plan_a_service_and_a_deployment() {
         "cron": {"tick": {"schedule": "@hourly", "attributes": {"type": "tick"}}},
         "logLevel": "2",
     });
-    let Listening { children, topics, addresses } = listening(spec, &jetstream()).unwrap();
+    let Listening { children, topics, addresses, .. } = listening(spec, &jetstream()).unwrap();
     let orders = find(&children, "Component", "eventsource-shop.orders");
     assert_eq!(orders["spec"]["type"], "pubsub.eventsource.http");
     assert_eq!(orders["scopes"], json!(["eventsource-shop"]));
@@ -210,4 +210,66 @@ fn the_same_is_built_the_same() {
     assert_eq!(built(), built());
     let child = &built().children[0];
     assert!(child.is_there(&child.object));
+}
+
+#[test]
+fn keda_scales_by_what_the_source_reads() {
+    let redis = json!({"redisHost": "r:6379", "redisPassword": {"secretKeyRef": {"name": "r", "key": "p"}}, "enableTLS": true,
+        "scaleOption": {"lagThreshold": "5", "pollingInterval": 7, "minReplicaCount": 0, "maxReplicaCount": 3, "metadata": {"activationLagCount": "2"}}});
+    let children = listening(json!({"redis": {"orders": redis.clone()}}), &jetstream()).unwrap().children;
+    let component = find(&children, "Component", "eventsource-shop.orders");
+    assert_eq!(setting(component, "stream")["value"], "orders");
+    assert_eq!(setting(component, "consumerGroup")["value"], "penstock-default-shop-orders");
+    let spec = &find(&children, "ScaledObject", "eventsource-shop")["spec"];
+    let expected = json!({
+        "scaleTargetRef": {"name": "eventsource-shop"}, "pollingInterval": 7, "minReplicaCount": 0, "maxReplicaCount": 3,
+        "triggers": [{
+            "type": "redis-streams",
+            "metadata": {"stream": "orders", "consumerGroup": "penstock-default-shop-orders", "lagCount": "5", "enableTLS": "true",
+                "address": "r:6379", "activationLagCount": "2"},
+            "authenticationRef": {"name": "eventsource-shop.orders"},
+        }],
+    });
+    assert_eq!(*spec, expected);
+    let targets = &find(&children, "TriggerAuthentication", "eventsource-shop.orders")["spec"]["secretTargetRef"];
+    assert_eq!(*targets, json!([{"parameter": "password", "name": "r", "key": "p"}]));
+
+    // A webhook beside it must be there all the time.
+    let children = listening(json!({"http": {"hook": {}}, "redis": {"orders": redis}}), &jetstream()).unwrap().children;
+    assert_eq!(find(&children, "ScaledObject", "eventsource-shop")["spec"]["minReplicaCount"], 1);
+
+    let queue = json!({"url": "amqp://q:5672", "queue": "orders", "scaleOption": {"authRef": {"name": "mine", "kind": "ClusterTriggerAuthentication"}}});
+    let children = listening(json!({"rabbitmq": {"orders": queue}}), &jetstream()).unwrap().children;
+    let trigger = &find(&children, "ScaledObject", "eventsource-shop")["spec"]["triggers"][0];
+    assert_eq!(
+        trigger["metadata"],
+        json!({"queueName": "orders", "protocol": "auto", "mode": "QueueLength", "value": "10"})
+    );
+    assert_eq!(trigger["authenticationRef"], json!({"name": "mine", "kind": "ClusterTriggerAuthentication"}));
+}
+
+#[test]
+fn a_scaler_that_cannot_be_is_told() {
+    let secret = json!({"secretKeyRef": {"name": "q", "key": "k"}});
+    let queue =
+        json!({"url": "amqp://q:5672", "queue": "o", "username": secret, "password": secret, "scaleOption": {}});
+    let refused = listening(json!({"rabbitmq": {"orders": queue}}), &jetstream()).unwrap_err();
+    assert!(refused.starts_with("spec.rabbitmq.orders.scaleOption: KEDA wants the login"), "{refused}");
+    let listening =
+        listening(json!({"http": {"hook": {"scaleOption": {"maxReplicaCount": 3}}}}), &jetstream()).unwrap();
+    assert_eq!(listening.warnings, ["spec.http.hook.scaleOption: has no effect: there is no scaler of KEDA for http"]);
+    assert!(listening.children.iter().all(|child| child.resource.kind != "ScaledObject"));
+}
+
+#[test]
+fn what_a_source_is_called_is_had_by_nobody_else() {
+    let spec = json!({
+        "mqtt": {"m": {"url": "mqtt://m:1883", "topic": "t"}, "named": {"url": "mqtt://m:1883", "topic": "t", "consumerID": "mine"}},
+        "rabbitmq": {"q": {"url": "amqp://q:5672", "exchange": {"name": "x"}}},
+    });
+    let children = listening(spec, &jetstream()).unwrap().children;
+    let value = |name: &str, key: &str| setting(find(&children, "Component", name), key)["value"].clone();
+    assert_eq!(value("eventsource-shop.m", "clientID"), "penstock-default-shop-m");
+    assert_eq!(value("eventsource-shop.named", "clientID"), "mine");
+    assert_eq!(value("eventsource-shop.q", "queue"), "penstock.default.shop.q");
 }

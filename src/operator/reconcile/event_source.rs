@@ -81,7 +81,13 @@ impl Reconciler {
                 return self.tell(&resource, &object, verdicts, kept(&object)).await;
             }
         };
-        let Listening { children, topics, addresses } = listening;
+        let Listening { children, topics, addresses, warnings } = listening;
+        for warning in warnings {
+            if !accepted.message.is_empty() {
+                accepted.message.push('\n');
+            }
+            accepted.message.push_str(&warning);
+        }
         let workloads: Vec<&str> = workloads.iter().map(String::as_str).collect();
         let (deployed, outcome) = self.deploy(&owner, &children, &workloads).await;
         let mut verdicts = vec![accepted, bus_ready];

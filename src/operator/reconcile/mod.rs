@@ -21,7 +21,7 @@ use super::child::{Child, Owner};
 use super::interest::{Interests, Watched};
 use super::judge::{Findings, Judge};
 use super::queue::{Key, Queue, Subject};
-use super::resource::{COMPONENT, DEPLOYMENT, Resource};
+use super::resource::{COMPONENT, DEPLOYMENT, Resource, SCALED_OBJECT};
 use super::settings::Settings;
 use super::status::{ACCEPTED, DEPLOYED, Reason, Verdict};
 use super::watch::Watches;
@@ -108,7 +108,10 @@ impl Reconciler {
                 let why = match state {
                     State::Forbidden => "the operator may not read it",
                     State::Unread => "it has not been read yet",
-                    State::Missing | State::Known => "the cluster has no such kind: is Dapr installed?",
+                    State::Missing | State::Known if resource.is(COMPONENT) => {
+                        "the cluster has no such kind: is Dapr installed?"
+                    }
+                    State::Missing | State::Known => "the cluster has no such kind: scaleOption needs KEDA",
                 };
                 // The watch tells when it is there.
                 (Verdict::fails(DEPLOYED, Reason::KindMissing, format!("{resource}: {why}")), Ok(()))
@@ -131,9 +134,9 @@ impl Reconciler {
         Verdict::holds(DEPLOYED, Reason::Available, "")
     }
 
-    /// What every workload looks at beside its own: whether there are Components at all.
+    /// What every workload looks at beside its own: whether there are Components, and scalers, at all.
     fn marks(namespace: &str) -> BTreeSet<Watched> {
-        BTreeSet::from([Watched::new(&Resource::of(COMPONENT), namespace, "")])
+        [COMPONENT, SCALED_OBJECT].map(|known| Watched::new(&Resource::of(known), namespace, "")).into()
     }
 }
 

@@ -23,6 +23,11 @@ async fn a_bus_is_waited_for_and_kept_while_it_is_used() {
     rig.apply(embedded).await;
     let message = rig.says(TRIGGER, "ship", "BusReady", "False NotSupported").await;
     assert!(message.contains("an embedded bus is inside one process"), "{message}");
+    // It is held from the moment on that its users are counted.
+    eventually("the bus counts who uses it", || async {
+        rig.get(EVENT_BUS, "default").await["status"]["usedBy"] == json!({"eventSources": 1, "triggers": 1})
+    })
+    .await;
     rig.delete(EVENT_BUS, "default").await;
     rig.says(EVENT_BUS, "default", "Ready", "False InUse").await;
     let message = rig.condition(EVENT_BUS, "default", "Released").await.1;

@@ -71,6 +71,7 @@ async fn the_operator_does_everything_with_what_its_account_may() {
         !rig.names(super::rig::DEPLOYMENT).await.contains(&"router-default".to_owned())
     })
     .await;
+    settled(&operator).await;
     rig.delete(EVENT_BUS, "default").await;
     rig.says(EVENT_BUS, "default", "Released", "False InUse").await;
     rig.delete(TRIGGER, "ship").await;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "the task room is the library's own")]
 
+mod chaos;
 mod flow;
 mod healing;
 mod install;

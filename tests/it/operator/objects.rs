@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::rig::{
-    CHILDREN, COMPONENT, CONFIG_MAP, DEPLOYMENT, EVENT_BUS, EVENT_SOURCE, Rig, SERVICE, TRIGGER, settled,
+    CHILDREN, COMPONENT, CONFIG_MAP, DEPLOYMENT, EVENT_BUS, EVENT_SOURCE, Rig, SCALED_OBJECT, SERVICE, TRIGGER,
+    TRIGGER_AUTHENTICATION, settled,
 };
 use crate::support::eventually;
 
@@ -209,4 +210,26 @@ async fn shared_triggers_have_one_router() {
     .await;
     rig.delete(TRIGGER, "bill").await;
     eventually("nobody shares it", || async { rig.find(DEPLOYMENT, "router-default").await.is_none() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_whose_lag_keda_knows_is_scaled_by_it() {
+    let rig = Rig::new("scaled").await;
+    let operator = rig.operator().start().await;
+    let scaled = FLOW.replace(
+        "  http:\n    orders: {port: 8081}\n",
+        "  redis:\n    orders: {redisHost: 'redis:6379', redisPassword: {secretKeyRef: {name: r, key: p}}, scaleOption: {lagThreshold: '5', maxReplicaCount: 4}}\n",
+    );
+    rig.apply(&scaled).await;
+    rig.says(EVENT_SOURCE, "shop", "Deployed", "False Progressing").await;
+    // Taken with fieldValidation=Strict by KEDA's own definitions.
+    let object = rig.get(SCALED_OBJECT, "eventsource-shop").await;
+    assert_eq!(object["spec"]["maxReplicaCount"], 4);
+    assert!(rig.find(TRIGGER_AUTHENTICATION, "eventsource-shop.orders").await.is_some());
+    settled(&operator).await;
+    rig.apply(&scaled.replace(", scaleOption: {lagThreshold: '5', maxReplicaCount: 4}", "")).await;
+    eventually("what scales it is gone with the option", || async {
+        rig.names(SCALED_OBJECT).await.is_empty() && rig.names(TRIGGER_AUTHENTICATION).await.is_empty()
+    })
+    .await;
 }

@@ -21,6 +21,9 @@ pub const CONFIG_MAP: Kind = ("", "v1", "ConfigMap", "configmaps");
 pub const SERVICE: Kind = ("", "v1", "Service", "services");
 pub const DEPLOYMENT: Kind = ("apps", "v1", "Deployment", "deployments");
 
+pub const SCALED_OBJECT: Kind = ("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects");
+pub const TRIGGER_AUTHENTICATION: Kind = ("keda.sh", "v1alpha1", "TriggerAuthentication", "triggerauthentications");
+
 /// Everything that the operator makes.
 pub const CHILDREN: [Kind; 4] = [COMPONENT, CONFIG_MAP, SERVICE, DEPLOYMENT];
 
