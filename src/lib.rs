@@ -4,8 +4,9 @@
 //! run back: receipts and backpressure, both through [`flow`]. The rooms, in reading order:
 //! [`event`] is the value, [`fault`] what goes wrong, [`task`] time and tasks, [`flow`] the seams;
 //! [`api`] is the YAML people write; [`sources`], [`buses`] and [`sinks`] are the kinds; [`intake`]
-//! pumps a source into a bus, [`router`] takes events from the bus to the sinks; [`catalog`] lists
-//! the kinds and [`cli`] wires everything. ARCHITECTURE.md is the map.
+//! pumps a source into a bus, [`router`] takes events from the bus to the sinks; [`layout`]
+//! says what documents come to behind Dapr and [`operator`] keeps a cluster so; [`catalog`] lists the kinds and
+//! [`cli`] wires everything. ARCHITECTURE.md is the map.
 
 pub mod api;
 pub mod buses;
@@ -18,7 +19,9 @@ pub mod fault;
 pub mod flow;
 pub mod frame;
 pub mod intake;
+pub mod layout;
 pub mod listen;
+pub mod operator;
 pub mod proto;
 pub mod router;
 pub mod sidecar;

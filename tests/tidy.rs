@@ -32,6 +32,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("sources/*", &["event", "fault", "task", "telemetry", "flow", "listen", "dial"]),
     ("buses/*", &["event", "fault", "task", "telemetry", "flow", "dial"]),
     ("sinks/*", &["event", "fault", "task", "telemetry", "flow"]),
+    ("layout", &["api", "sources/*/config", "buses/*/config"]),
+    (
+        "operator",
+        &["api", "fault", "task", "telemetry", "layout", "sources/*/config", "buses/*/config", "router/route"],
+    ),
     ("sidecar", &["proto", "event", "fault", "task", "telemetry", "flow", "frame"]),
     ("intake", &["event", "fault", "task", "telemetry", "flow"]),
     ("router/delivery", &["event", "fault", "task", "telemetry", "flow", "router"]),

@@ -18,6 +18,7 @@ mod ledger;
 mod limits;
 mod logs;
 mod narrator;
+mod operator;
 pub mod report;
 mod router;
 mod routes;
@@ -27,6 +28,7 @@ mod signals;
 mod supervise;
 mod terminal;
 mod test;
+mod wait;
 mod workload;
 
 use std::io::{IsTerminal, Write};
@@ -66,8 +68,10 @@ enum Command {
     /// Prints the custom resource definitions, for `kubectl apply -f -`
     Crd,
     Display(display::Options),
+    Operator(operator::Options),
     Intake(intake::Options),
     Router(router::Options),
+    Wait(wait::Options),
     #[command(name = supervise::lifeline::COMMAND, hide = true)]
     Lifeline(supervise::lifeline::Options),
     /// Prints the version
@@ -122,6 +126,8 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
             Ok(Outcome::Done)
         }
         Command::Display(options) => block_on(display::run(options)).map(|()| Outcome::Done),
+        Command::Operator(options) => block_on(operator::run(options)).map(|()| Outcome::Done),
+        Command::Wait(options) => block_on(wait::run(options)).map(|()| Outcome::Done),
         Command::Intake(options) => block_on(intake::run(options)).map(|()| Outcome::Done),
         Command::Router(options) => block_on(router::run(options)).map(|()| Outcome::Done),
         Command::Lifeline(options) => supervise::lifeline::run(&options).map(|()| Outcome::Done),

@@ -10,8 +10,10 @@
 
 mod handle;
 mod label;
+mod operator;
 mod totals;
 
+pub use operator::Operator;
 pub use totals::Totals;
 
 pub use handle::{InFlight, Input, Intake, Subscriber, Topic};

@@ -4,6 +4,7 @@ mod cluster;
 mod conformance;
 mod dapr;
 mod fuzz;
+mod operator;
 mod process;
 mod published;
 mod routing;

@@ -17,7 +17,6 @@ use crate::fault::Fault;
 use crate::sources::http::Ports;
 use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
-pub use source::s3_keys;
 
 use bus::{BusKind, Buses};
 #[cfg(feature = "kafka")]

@@ -223,7 +223,7 @@ impl Factory for S3Source {
 }
 
 /// The keys of a Component of this kind: its own, and those of the webhook that it may be.
-pub fn s3_keys() -> Vec<Key> {
+fn s3_keys() -> Vec<Key> {
     [&s3::config::KEYS[..], &http::config::KEYS[..]].concat()
 }
 

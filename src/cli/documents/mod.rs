@@ -87,6 +87,15 @@ pub fn load(paths: &[PathBuf], stdin: &mut dyn Read) -> (Documents, Report) {
     (loader.documents, loader.report)
 }
 
+/// Reads objects that have been read from YAML, or come from a cluster. As [`load`], but that nothing has a place.
+pub fn of_values(values: impl IntoIterator<Item = Json>) -> (Documents, Report) {
+    let mut loader = Loader::default();
+    for value in values {
+        loader.document(&Arc::from("cluster"), value, Places::default());
+    }
+    (loader.documents, loader.report)
+}
+
 /// A document of any kind, as it was written.
 #[derive(Debug)]
 pub struct Raw {
@@ -191,7 +200,7 @@ fn unfold(value: Json, places: Places) -> Vec<(Json, Places)> {
 }
 
 /// `Kind namespace/name`, as far as the document says.
-fn label(value: &Json) -> String {
+pub fn label(value: &Json) -> String {
     // What is no name may hold anything, and this goes to terminals.
     let text = |value: &Json| value.as_str().unwrap_or_default().replace(char::is_control, "");
     let (kind, name) = (text(&value["kind"]), text(&value["metadata"]["name"]));

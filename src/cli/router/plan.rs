@@ -52,6 +52,8 @@ pub struct Resolved {
     pub component: Option<String>,
     /// The topic of a pub/sub Component, for Triggers that name none.
     pub topic: Option<String>,
+    /// Why nobody knows where it is now: its events are held until somebody does.
+    pub unresolved: Option<String>,
 }
 
 /// What is routed.

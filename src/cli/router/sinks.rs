@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use super::plan::Resolved;
 use crate::api::ObjectRef;
 use crate::cli::run;
+use crate::event::Event;
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{Bus, Sink};
+use crate::flow::{Accepted, Bus, Sink};
 use crate::router::route::{Policy, Target};
 use crate::sidecar::{About, Binding, Connection, PubSub};
 use crate::sinks::http::Client;
@@ -27,6 +30,11 @@ impl Wiring<'_> {
     /// # Errors
     /// `NotFound` when nobody said where it is; `Rejected` when it cannot be a sink.
     pub fn sink(&self, target: &Target, policy: &Policy) -> Result<Arc<dyn Sink>, Fault> {
+        if let Target::Object { reference, .. } | Target::Component { reference, .. } = target
+            && let Some(why) = self.resolved(reference).and_then(|known| known.unresolved.clone())
+        {
+            return Ok(Arc::new(Unresolved { target: target.to_string(), why }));
+        }
         match target {
             Target::Object { reference, path } => {
                 let uri = self.address(reference, path.as_deref())?;
@@ -68,6 +76,24 @@ impl Wiring<'_> {
             None => base.to_owned(),
         };
         text.parse().map_err(|_| about(fault(FaultKind::Rejected, "its address cannot be read")))
+    }
+}
+
+/// An object that is nowhere to be found now. Every attempt fails in a way that another one may mend, so that its
+/// events are parked until the plan says where it is, or their deadline has come.
+struct Unresolved {
+    target: String,
+    why: String,
+}
+
+#[async_trait]
+impl Sink for Unresolved {
+    fn address(&self) -> &str {
+        &self.target
+    }
+
+    async fn deliver(&self, _: &Event) -> Result<Accepted, Fault> {
+        Err(Fault::new(FaultKind::NotFound, "deliver", self.why.as_str()))
     }
 }
 

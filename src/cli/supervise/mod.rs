@@ -13,7 +13,6 @@
 //! - `board`, `probe`: who is ready, and the admin port.
 
 mod board;
-mod component;
 mod daprd;
 mod fleet;
 mod launch;
@@ -21,7 +20,7 @@ mod layout;
 pub mod lifeline;
 mod lines;
 mod place;
-mod probe;
+pub mod probe;
 mod process;
 
 use std::net::{IpAddr, SocketAddr};

@@ -1,26 +1,18 @@
 //! What daprd and the workloads are told: the documents, written as Dapr Components and plans. Pure.
-//!
-//! - `buses`, `sources`: the settings of a kind, as its Component has them.
-//! - `routing`: the plan of a router.
-
-mod buses;
-mod routing;
-mod sources;
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
-use super::component::{Component, Setting};
+use crate::api::event_bus::BusSpec;
 use crate::api::event_source::EventSourceSpec;
-use crate::api::metadata::Written;
 use crate::api::{FieldPath, Problems, Secret, SecretValue, Secrets};
+use crate::catalog::BusConfig;
 use crate::cli::documents::{Document, Documents, Origin};
 use crate::cli::report::Report;
-use crate::cli::run::{BusPlan, Feed, Plan};
-
-/// What daprd replaces in the values of a Component, wherever it stands.
-const TEMPLATES: [&str; 4] = ["{uuid}", "{podName}", "{namespace}", "{appID}"];
+use crate::cli::run::{BusPlan, CONSUMER_GROUP, Feed, Plan};
+use crate::layout::{self, Component, EventBus, Router, Setting, object, without_nulls};
+use crate::router::route::DEFAULT_BUS;
 
 /// What the processes are told.
 #[derive(Debug, Default)]
@@ -73,7 +65,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn write(mut self, report: &mut Report) -> Layout {
-        let buses: Vec<(usize, Json)> =
+        let buses: Vec<(usize, String)> =
             (0..self.plan.buses.len()).map(|index| (index, self.bus(index, report))).collect();
         let mut feeds: Vec<Vec<Json>> = vec![Vec::new(); buses.len()];
         for document in &self.documents.sources {
@@ -92,7 +84,7 @@ impl Writer<'_> {
             };
             let feeds = std::mem::take(&mut feeds[index]);
             if !feeds.is_empty() {
-                let plan = json!({"bus": endpoint, "feeds": feeds});
+                let plan = layout::intake_plan(&endpoint, &feeds);
                 self.layout.workloads.push(Workload { command: Command::Intake, name: name(Command::Intake), plan });
             }
             if let Some(plan) = self.router(index, &endpoint) {
@@ -102,21 +94,40 @@ impl Writer<'_> {
         self.layout
     }
 
-    /// The Component of a bus; its place in a plan.
-    fn bus(&mut self, index: usize, report: &mut Report) -> Json {
+    /// The Component of a bus; its name.
+    fn bus(&mut self, index: usize, report: &mut Report) -> String {
         let BusPlan { name, config, .. } = &self.plan.buses[index];
-        let kind = buses::kind(config);
-        let mut component = Component::new(self.free_name(&name.replace('/', ".")), format!("pubsub.{kind}"));
-        if let Some((origin, spec)) = bus_document(self.documents, name) {
-            let mut problems = Problems::new();
-            let written = buses::settings(&spec, config, &mut problems);
-            self.set(&mut component, &FieldPath::root().field("spec"), written, &mut problems);
-            report.add(origin, problems);
+        let component = self.free_name(&name.replace('/', "."));
+        let (spec, origin) = self.bus_spec(name);
+        let mut problems = Problems::new();
+        let (from, known) = (self.secrets, &mut self.layout.secrets);
+        let mut secrets = |_: &str, written: Json| secret(written, from, known);
+        if let Some(mut made) = layout::bus(&component, &component, &spec, &mut secrets, &mut problems) {
+            // The same stream as without daprd; the component would name it after itself.
+            if let BusConfig::Jetstream(config) = config
+                && let Some(stream) = config.stream.as_ref().filter(|_| !made.has("stream"))
+            {
+                made.set("stream", Setting::Value(stream.clone()));
+            }
+            self.add(made);
         }
-        let endpoint = json!({"component": component.name});
-        self.layout.kinds.insert(kind.to_owned());
+        if let Some(origin) = origin {
+            report.add(&origin, problems);
+        }
+        component
+    }
+
+    /// Takes a Component in. An address with a login is a secret as a whole.
+    fn add(&mut self, mut component: Component) {
+        for (_, setting) in &mut component.metadata {
+            if let Setting::Value(text) = setting
+                && holds_login(text)
+            {
+                *setting = environment(std::mem::take(text), &mut self.layout.secrets);
+            }
+        }
+        self.layout.kinds.insert(component.ty.trim_start_matches("pubsub.").to_owned());
         self.layout.components.push(component);
-        endpoint
     }
 
     /// A name that no other Component has. Dots may stand in names, so that two paths can become one.
@@ -129,87 +140,92 @@ impl Writer<'_> {
     /// The Component of one event; its feed. `None` when it is of no kind.
     fn feed(&mut self, feed: &Feed, document: &Document<EventSourceSpec>, problems: &mut Problems) -> Option<Json> {
         let spec = object(&document.spec);
-        let (kind, event) = sources::find(&spec, &feed.event)?;
-        let path = FieldPath::root().field("spec").field(kind.name).field(&feed.event);
+        let events = layout::events(&spec);
+        let Some(event) = events.iter().find(|event| event.name == feed.event) else {
+            let of = spec.iter().find(|(_, events)| events.get(&feed.event).is_some_and(Json::is_object));
+            let path = FieldPath::root().field("spec");
+            let path = of.map_or_else(|| path.clone(), |(kind, _)| path.field(kind).field(&feed.event));
+            let help = format!("it has: {}", layout::kinds().join(", "));
+            problems.push_help(&path, "--dapr has no component of this source yet", help);
+            return None;
+        };
         let name = self.free_name(&feed.identity().replace('/', "."));
-        let mut component = Component::new(name, format!("pubsub.eventsource.{}", kind.name));
-        component.set("source", Setting::Value(feed.origin()));
-        let written = kind.settings(event, &feed.event, &path, problems);
-        self.set(&mut component, &path, written, problems);
-        let from = json!({"component": component.name});
-        self.layout.kinds.insert(format!("eventsource.{}", kind.name));
-        self.layout.components.push(component);
-        Some(json!({
-            "from": from, "topic": feed.topic.as_str(), "to": feed.topic.as_str(),
-            "namespace": feed.namespace, "eventSource": feed.source, "event": feed.event,
-            "attributes": event.get("attributes").filter(|set| !set.is_null()).unwrap_or(&json!({})),
-        }))
+        let (from, known) = (self.secrets, &mut self.layout.secrets);
+        let mut secrets = |_: &str, written: Json| secret(written, from, known);
+        let component = layout::source(&name, &feed.origin(), event, &mut secrets, problems);
+        self.add(component);
+        let topic = feed.topic.as_str();
+        let Feed { namespace, source, .. } = feed;
+        Some(layout::feed(layout::Feed { from: &name, topic, namespace, event_source: source }, event))
     }
 
-    fn set(
-        &mut self,
-        component: &mut Component,
-        path: &FieldPath,
-        written: Vec<(&'static str, Written)>,
-        problems: &mut Problems,
-    ) {
-        for (key, written) in written {
-            match self.setting(written) {
-                Ok(setting) => component.set(key, setting),
-                Err(reason) => problems.push(&below(path, key), reason),
-            }
+    /// The plan of a bus's router; `None` when nobody reads from the bus.
+    fn router(&self, index: usize, component: &str) -> Option<Json> {
+        let bus = &self.plan.buses[index];
+        let mut triggers: Vec<Json> = Vec::new();
+        for document in self.documents.triggers.iter().filter(|trigger| self.is_on(trigger, bus)) {
+            let Document { namespace, name, spec, .. } = document;
+            triggers.push(json!({"namespace": namespace, "name": name, "spec": without_nulls(object(spec).into())}));
         }
+        for document in &self.documents.sources {
+            triggers.extend(direct(document, self.plan.feeds.iter().filter(|feed| feed.bus == index)));
+        }
+        if triggers.is_empty() {
+            return None;
+        }
+        let (namespace, name) = bus.name.split_once('/').unwrap_or(("", &bus.name));
+        let (spec, _) = self.bus_spec(&bus.name);
+        let event_bus = EventBus { name, namespace, spec: without_nulls(object(&spec).into()) };
+        let sinks = Vec::new();
+        Some(layout::router_plan(Router { bus: component, group: CONSUMER_GROUP, event_bus, triggers, sinks }))
     }
 
-    /// What a Component says; a secret becomes an environment variable of daprd.
-    fn setting(&mut self, written: Written) -> Result<Setting, String> {
-        let changed = |text: &str| TEMPLATES.iter().find(|template| text.contains(**template)).copied();
-        let refused = |template: &str| format!("daprd would put something else in the place of {template}");
-        match written {
-            // An address with a login is a secret as a whole.
-            Written::Value(value) if holds_login(&value) => self.environment(Secret::new(value)),
-            Written::Value(value) => match changed(&value) {
-                Some(template) => Err(refused(template)),
-                None => Ok(Setting::Value(value)),
-            },
-            Written::Secret(source) => {
-                let secret = match serde_json::from_value(source).map_err(|error| error.to_string())? {
-                    SecretValue::From(source) => self.secrets.resolve(&source)?,
-                    SecretValue::Plain(text) => Secret::new(text),
-                    SecretValue::Malformed(_) => return Err("is no secret".to_owned()),
-                };
-                self.environment(secret)
-            }
-        }
+    /// The spec of a bus, and where it is written; nothing for one without a document.
+    fn bus_spec(&self, name: &str) -> (BusSpec, Option<Origin>) {
+        let named = self.documents.buses.iter().map(|bus| (full(bus), &bus.spec.bus, &bus.origin));
+        let cluster = self.documents.cluster_buses.iter().map(|bus| (full(bus), &bus.spec.bus, &bus.origin));
+        let found = named.chain(cluster).find(|(full, ..)| full == name);
+        found.map_or_else(Default::default, |(_, spec, origin)| (spec.clone(), Some(origin.clone())))
     }
 
-    /// A secret becomes an environment variable of daprd, which is in no file.
-    fn environment(&mut self, secret: Secret) -> Result<Setting, String> {
-        if let Some(template) = TEMPLATES.iter().find(|template| secret.expose().contains(**template)) {
-            return Err(format!("daprd would put something else in the place of {template}"));
-        }
-        let name = format!("PENSTOCK_SECRET_{}", self.layout.secrets.len() + 1);
-        self.layout.secrets.push((name.clone(), secret));
-        Ok(Setting::Environment(name))
+    /// Whether a Trigger reads from the bus: the one of its namespace comes before the cluster's.
+    fn is_on(&self, trigger: &Document<crate::api::trigger::TriggerSpec>, bus: &BusPlan) -> bool {
+        let wanted = trigger.spec.event_bus.as_deref().unwrap_or(DEFAULT_BUS);
+        let own = format!("{}/{wanted}", trigger.namespace);
+        let name = if self.plan.buses.iter().any(|bus| bus.name == own) { own.as_str() } else { wanted };
+        bus.name == name
     }
 }
 
-/// The document of a bus; nothing for one without.
-fn bus_document<'a>(documents: &'a Documents, name: &str) -> Option<(&'a Origin, Map<String, Json>)> {
-    let named = documents.buses.iter().map(|bus| (full(bus), &bus.origin, &bus.spec.bus));
-    let cluster = documents.cluster_buses.iter().map(|bus| (full(bus), &bus.origin, &bus.spec.bus));
-    let found = named.chain(cluster).find(|(full, ..)| full == name);
-    found.map(|(_, origin, spec)| (origin, object(spec)))
+/// The direct sink of an `EventSource`, as a Trigger over the feeds of one bus.
+fn direct<'a>(document: &Document<EventSourceSpec>, feeds: impl Iterator<Item = &'a Feed>) -> Option<Json> {
+    let sink = document.spec.sink.as_ref()?;
+    let events: Vec<&str> = feeds.filter(|feed| is_of(feed, document)).map(|feed| feed.event.as_str()).collect();
+    let Document { namespace, name, spec, .. } = document;
+    (!events.is_empty()).then(|| layout::direct(namespace, name, &json!(sink), &json!(spec.delivery), &events))
+}
+
+/// What stands in a Component in the place of a secret.
+fn secret(written: Json, from: &dyn Secrets, known: &mut Vec<(String, Secret)>) -> Result<Setting, String> {
+    let secret = match serde_json::from_value(written).map_err(|error| error.to_string())? {
+        SecretValue::From(source) => from.resolve(&source)?,
+        SecretValue::Plain(text) => Secret::new(text),
+        SecretValue::Malformed(_) => return Err("is no secret".to_owned()),
+    };
+    let value = layout::untouched(secret.expose().to_owned())?;
+    Ok(environment(value, known))
+}
+
+/// An environment variable of daprd, which is in no file.
+fn environment(value: String, known: &mut Vec<(String, Secret)>) -> Setting {
+    let name = format!("PENSTOCK_SECRET_{}", known.len() + 1);
+    known.push((name.clone(), Secret::new(value)));
+    Setting::Environment(name)
 }
 
 /// Whether a text is an address, or several, with a user or a password in it.
 fn holds_login(text: &str) -> bool {
     text.split(',').any(|part| part.split_once("://").is_some_and(|(_, rest)| rest.contains('@')))
-}
-
-/// The field that a key with dots is.
-fn below(path: &FieldPath, key: &str) -> FieldPath {
-    key.split('.').fold(path.clone(), |path, field| path.field(field))
 }
 
 fn is_of(feed: &Feed, document: &Document<EventSourceSpec>) -> bool {
@@ -221,27 +237,6 @@ fn full<S>(document: &Document<S>) -> String {
     match document.namespace.as_str() {
         "" => document.name.clone(),
         namespace => format!("{namespace}/{}", document.name),
-    }
-}
-
-/// The members of a shape; the shapes of the YAML are mappings.
-fn object(spec: &impl serde::Serialize) -> Map<String, Json> {
-    match serde_json::to_value(spec) {
-        Ok(Json::Object(members)) => members,
-        _ => Map::new(),
-    }
-}
-
-/// What was not written leaves nothing behind. In filters, null may be meant.
-fn without_nulls(value: Json) -> Json {
-    match value {
-        Json::Object(members) => {
-            let kept = members.into_iter().filter(|(_, value)| !value.is_null());
-            kept.map(|(name, value)| if name == "filters" { (name, value) } else { (name, without_nulls(value)) })
-                .collect()
-        }
-        Json::Array(items) => items.into_iter().map(without_nulls).collect(),
-        other => other,
     }
 }
 

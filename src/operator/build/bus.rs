@@ -1,0 +1,67 @@
+//! The bus that a workload reads and writes.
+
+use serde_json::Value as Json;
+
+use super::{component, secret};
+use crate::api::event_bus::BusSpec;
+use crate::api::{FieldPath, Problems};
+use crate::layout::{self, EventBus};
+use crate::operator::child::{Child, Owner};
+use crate::operator::names;
+use crate::router::route::BusDefaults;
+
+/// A bus, found for an object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bus {
+    /// Empty for a `ClusterEventBus`.
+    pub namespace: String,
+    pub name: String,
+    pub spec: BusSpec,
+}
+
+impl Bus {
+    /// As people name it.
+    pub fn title(&self) -> String {
+        match self.namespace.as_str() {
+            "" => format!("ClusterEventBus {}", self.name),
+            namespace => format!("EventBus {namespace}/{}", self.name),
+        }
+    }
+
+    /// What topics are called, and what subscribers inherit. What is wrong with it is the bus's own matter.
+    pub fn defaults(&self) -> BusDefaults {
+        let path = FieldPath::root().field("spec");
+        BusDefaults::parse(&self.name, &self.namespace, &self.spec, &path, &mut Problems::new())
+    }
+
+    /// What Triggers are read with.
+    pub(super) fn event_bus(&self) -> EventBus<'_> {
+        let spec = layout::without_nulls(Json::Object(layout::object(&self.spec)));
+        EventBus { name: &self.name, namespace: &self.namespace, spec }
+    }
+
+    /// The Component of the bus beside a workload, and the kind of socket that it needs, if it is one of ours.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn component(&self, owner: &Owner, workload: &str) -> Result<(Child, Option<String>), String> {
+        let of = names::bus(&self.namespace, &self.name);
+        let mut problems = Problems::new();
+        let made = layout::bus(&names::bus_component(workload), &of, &self.spec, &mut secret, &mut problems);
+        let first = problems.not_supported().first().map(ToString::to_string);
+        let refused = first.or_else(|| (!problems.is_empty()).then(|| problems.to_string()));
+        match (made, refused) {
+            (_, Some(refused)) => Err(refused),
+            (None, None) => Err("it has no Component".to_owned()),
+            (Some(made), None) if made.ty == "pubsub.eventbus.embedded" => {
+                Err("spec.embedded: an embedded bus is inside one process, and a cluster has several: use jetstream, \
+                     redis or another bus that is a server"
+                    .to_owned())
+            }
+            (Some(made), None) => {
+                let kind = made.ty.strip_prefix("pubsub.").filter(|ty| ty.starts_with("eventbus."));
+                Ok((component(&made, owner, workload), kind.map(str::to_owned)))
+            }
+        }
+    }
+}

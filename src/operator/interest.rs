@@ -1,0 +1,137 @@
+//! Who is to be looked at again when an object changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use super::child::{MANAGED_BY, MANAGER, OF};
+use super::queue::{Key, Subject};
+use super::resource::{CLUSTER_EVENT_BUS, EVENT_BUS, EVENT_SOURCE, Resource, TRIGGER};
+use super::world::Change;
+
+/// An object that others look at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Watched {
+    pub group: String,
+    pub kind: String,
+    pub namespace: String,
+    pub name: String,
+}
+
+impl Watched {
+    pub fn new(resource: &Resource, namespace: &str, name: &str) -> Self {
+        Self {
+            group: resource.group.clone(),
+            kind: resource.kind.clone(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+}
+
+/// What each of the objects that are reconciled has looked at, both ways.
+#[derive(Default)]
+pub struct Interests(Mutex<Index>);
+
+#[derive(Default)]
+struct Index {
+    by_key: BTreeMap<Key, BTreeSet<Watched>>,
+    by_object: BTreeMap<Watched, BTreeSet<Key>>,
+}
+
+impl Interests {
+    /// From now on, `key` looks at these alone. To be said before they are looked at.
+    pub fn set(&self, key: &Key, watched: BTreeSet<Watched>) {
+        let mut index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = if watched.is_empty() {
+            index.by_key.remove(key)
+        } else {
+            index.by_key.insert(key.clone(), watched.clone())
+        };
+        for gone in old.unwrap_or_default().difference(&watched) {
+            if let Some(keys) = index.by_object.get_mut(gone) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    index.by_object.remove(gone);
+                }
+            }
+        }
+        for watched in watched {
+            index.by_object.entry(watched).or_default().insert(key.clone());
+        }
+    }
+
+    /// Who looks at an object.
+    pub fn in_object(&self, watched: &Watched) -> BTreeSet<Key> {
+        let index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        index.by_object.get(watched).cloned().unwrap_or_default()
+    }
+
+    /// Who looks at any object of a kind.
+    pub fn in_kind(&self, resource: &Resource) -> BTreeSet<Key> {
+        let index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_kind = |watched: &Watched| watched.group == resource.group && watched.kind == resource.kind;
+        index.by_object.iter().filter(|(watched, _)| of_kind(watched)).flat_map(|(_, keys)| keys.clone()).collect()
+    }
+
+    /// Everybody whom a change of an object concerns.
+    pub fn concerned(&self, resource: &Resource, change: &Change) -> BTreeSet<Key> {
+        let (namespace, name) = &change.place;
+        let mut keys = self.in_object(&Watched::new(resource, namespace, name));
+        let own = [
+            (EVENT_SOURCE, Subject::EventSource),
+            (TRIGGER, Subject::Trigger),
+            (EVENT_BUS, Subject::Bus),
+            (CLUSTER_EVENT_BUS, Subject::Bus),
+        ];
+        let own = own.into_iter().find(|(known, _)| resource.is(*known));
+        keys.extend(own.map(|(_, subject)| Key::new(subject, namespace, name)));
+        for object in [&change.before, &change.after].into_iter().flatten() {
+            let metadata = &object["metadata"];
+            if metadata["labels"][MANAGED_BY.0] != MANAGER {
+                continue;
+            }
+            let Some((kind, name)) = metadata["annotations"][OF].as_str().and_then(|of| of.split_once(' ')) else {
+                continue;
+            };
+            let subjects = [Subject::EventSource, Subject::Trigger, Subject::Router];
+            let subject = subjects.into_iter().find(|subject| subject.as_str() == kind);
+            keys.extend(subject.map(|subject| Key::new(subject, namespace, name)));
+        }
+        keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::operator::resource::{DEPLOYMENT, SERVICE};
+
+    #[test]
+    fn a_change_concerns_the_object_its_owner_and_who_looks_at_it() {
+        let interests = Interests::default();
+        let (service, deployment) = (Resource::of(SERVICE), Resource::of(DEPLOYMENT));
+        let trigger = Key::new(Subject::Trigger, "default", "ship");
+        interests.set(&trigger, BTreeSet::from([Watched::new(&service, "default", "fn")]));
+        let change = |name: &str, after: serde_json::Value| Change {
+            place: ("default".into(), name.into()),
+            before: None,
+            after: Some(Arc::new(after)),
+        };
+        assert_eq!(interests.concerned(&service, &change("fn", json!({}))), BTreeSet::from([trigger.clone()]));
+        assert!(interests.concerned(&service, &change("other", json!({}))).is_empty());
+        let child = json!({"metadata": {"labels": {MANAGED_BY.0: MANAGER}, "annotations": {OF: "Router shop"}}});
+        let router = Key::new(Subject::Router, "default", "shop");
+        assert_eq!(interests.concerned(&deployment, &change("router-shop", child)), BTreeSet::from([router]));
+        assert_eq!(
+            interests.concerned(&Resource::of(TRIGGER), &change("ship", json!({}))),
+            BTreeSet::from([trigger.clone()])
+        );
+        assert_eq!(interests.in_kind(&service), BTreeSet::from([trigger.clone()]));
+        interests.set(&trigger, BTreeSet::new());
+        assert!(interests.in_kind(&service).is_empty());
+    }
+}

@@ -1,0 +1,163 @@
+//! Triggers: each a router of its own, or a part of a shared one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+
+use super::event_source::{kept, resolved};
+use super::{Reconciler, find, is_going, owner};
+use crate::api::Problems;
+use crate::api::status::{InputStatus, SubscriberStatus};
+use crate::api::trigger::TriggerSpec;
+use crate::fault::Fault;
+use crate::layout;
+use crate::operator::build::{self, Routed};
+use crate::operator::child::OF;
+use crate::operator::interest::Watched;
+use crate::operator::names;
+use crate::operator::queue::{Key, Subject};
+use crate::operator::resource::{DEPLOYMENT, EVENT_SOURCE, Resource, TRIGGER};
+use crate::operator::sinks::{self, Sinks};
+use crate::operator::status::{BUS_READY, DEPLOYED, Reason, SINKS_RESOLVED, Truth, Verdict};
+use crate::router::route::{DEFAULT_BUS, DeadLetter, Target, Trigger};
+
+impl Reconciler {
+    pub(super) async fn trigger(&self, key: &Key) -> Result<(), Fault> {
+        let resource = Resource::of(TRIGGER);
+        let object = self.world.get(&resource, &key.namespace, &key.name).filter(|object| !is_going(object));
+        let shared = object.as_ref().filter(|object| is_shared(object)).map(|object| bus_name(object));
+        self.queue.add(self.routers_of(key, shared.as_deref()));
+        let Some(object) = object else {
+            self.interests.set(key, BTreeSet::new());
+            self.queue.add(self.buses_of(key));
+            return Ok(());
+        };
+        let name = bus_name(&object);
+        let workload = match &shared {
+            Some(bus) => names::workload("router", bus),
+            None => names::workload("trigger", &key.name),
+        };
+        let mut watched = find::watched(&key.namespace, &name);
+        watched.extend(Self::marks(&key.namespace));
+        watched.insert(Watched::new(&Resource::of(DEPLOYMENT), &key.namespace, &workload));
+        self.interests.set(key, watched.clone());
+        self.queue.add(self.buses_of(key));
+
+        let bus_object = self.bus_object(&key.namespace, &name);
+        let (mut accepted, spec) = self.read::<TriggerSpec>(&object, bus_object.as_deref());
+        let bus = self.find_bus(&key.namespace, &name);
+        let wait = |concern| Verdict::unknown(concern, Reason::Waiting, "waits for the other conditions");
+        let (spec, found, bus_ready) = match (spec.filter(|_| accepted.truth == Truth::True), bus) {
+            (Some(spec), Ok((found, ready))) => (spec, found, ready),
+            (_, bus) => {
+                let ready = bus.map_or_else(|verdict| verdict, |(_, ready)| ready);
+                let verdicts = vec![accepted, ready, wait(SINKS_RESOLVED), wait(DEPLOYED)];
+                return self.tell(&resource, &object, verdicts, kept(&object)).await;
+            }
+        };
+        if spec.workload.as_deref() == Some("function") {
+            accepted = Self::refused("spec.workload: function is not supported by this version yet");
+            let verdicts = vec![accepted, bus_ready, wait(SINKS_RESOLVED), wait(DEPLOYED)];
+            return self.tell(&resource, &object, verdicts, kept(&object)).await;
+        }
+        let parsed = Trigger::parse(&key.namespace, &key.name, &spec, &found.bus.defaults(), &mut Problems::new());
+        let references = sinks::references(&parsed);
+        watched.extend(sinks::watched(&references));
+        self.interests.set(key, watched);
+        let owner = owner("Trigger", key, &object);
+        let sinks = sinks::resolve(&references, (&key.namespace, &workload, &self.settings.domain), self);
+        let (deployed, outcome) = if shared.is_some() {
+            let left = self.writer().apply(&owner, &[]).await;
+            let deployed = self.runs(&key.namespace, &[&workload]);
+            (deployed, if let Err(super::Refusal::Object(fault)) = left { Err(fault) } else { Ok(()) })
+        } else {
+            let group = names::group(&key.namespace, &key.name);
+            let template = spec.template.as_ref().map(|template| json!(template));
+            let written = build::trigger(&key.namespace, &key.name, &Json::Object(layout::object(&spec)));
+            let routed = Routed {
+                workload: &workload,
+                group: &group,
+                bus: &found.bus,
+                triggers: vec![written],
+                sinks: &sinks,
+                log_level: spec.log_level.as_deref(),
+                template: template.as_ref(),
+            };
+            match build::router(&owner, routed, &self.settings) {
+                Ok(children) => self.deploy(&owner, &children, &[&workload]).await,
+                Err(why) => {
+                    let refused = Verdict::fails(BUS_READY, Reason::NotSupported, why);
+                    let verdicts = vec![accepted, refused, resolved(&sinks), wait(DEPLOYED)];
+                    return self.tell(&resource, &object, verdicts, kept(&object)).await;
+                }
+            }
+        };
+        let verdicts = vec![accepted, bus_ready, resolved(&sinks), deployed];
+        self.tell(&resource, &object, verdicts, addresses(&parsed, &sinks)).await?;
+        outcome
+    }
+
+    /// The shared routers that are to be looked at because of a Trigger: the one that it is on, and those that
+    /// it was on.
+    fn routers_of(&self, key: &Key, now: Option<&str>) -> BTreeSet<Key> {
+        let mut routers: BTreeSet<Key> =
+            now.map(|bus| Key::new(Subject::Router, &key.namespace, bus)).into_iter().collect();
+        for (_, deployment) in self.world.list(&Resource::of(DEPLOYMENT), Some(&key.namespace)) {
+            let metadata = &deployment["metadata"];
+            let Some(bus) = metadata["annotations"][OF].as_str().and_then(|of| of.strip_prefix("Router ")) else {
+                continue;
+            };
+            let owners = metadata["ownerReferences"].as_array().into_iter().flatten();
+            if owners.into_iter().any(|owner| owner["kind"] == TRIGGER.2 && owner["name"] == key.name) {
+                routers.insert(Key::new(Subject::Router, &key.namespace, bus));
+            }
+        }
+        routers
+    }
+
+    /// An object that uses a bus, and what it is called.
+    pub(super) fn user(&self, key: &Key) -> Option<(Arc<Json>, &'static str)> {
+        let known = if key.kind == Subject::EventSource { EVENT_SOURCE } else { TRIGGER };
+        let object = self.world.get(&Resource::of(known), &key.namespace, &key.name)?;
+        (!is_going(&object)).then_some((object, known.2))
+    }
+}
+
+pub(super) fn is_shared(trigger: &Json) -> bool {
+    trigger["spec"]["mode"] == "shared"
+}
+
+pub(super) fn bus_name(object: &Json) -> String {
+    object["spec"]["eventBus"].as_str().unwrap_or(DEFAULT_BUS).to_owned()
+}
+
+/// Where events come from and where they go.
+fn addresses(trigger: &Trigger, sinks: &Sinks) -> Json {
+    let inputs: Vec<InputStatus> = trigger
+        .inputs
+        .iter()
+        .map(|input| InputStatus { name: input.name.clone(), topic: input.topic.clone() })
+        .collect();
+    let of = |targets: &[Target]| {
+        let found: Vec<String> = targets.iter().filter_map(|target| sinks.address(target)).collect();
+        (!found.is_empty()).then(|| found.join(", "))
+    };
+    let subscribers: Vec<SubscriberStatus> = trigger
+        .subscribers
+        .iter()
+        .map(|subscriber| {
+            let (topics, others): (Vec<Target>, Vec<Target>) =
+                subscriber.targets.iter().cloned().partition(|target| matches!(target, Target::Topic(_)));
+            let topic = topics
+                .first()
+                .and_then(|target| if let Target::Topic(topic) = target { Some(topic.clone()) } else { None });
+            let dead_letter = match &subscriber.dead_letter {
+                DeadLetter::Targets(targets) => of(targets),
+                DeadLetter::Generated => None,
+            };
+            SubscriberStatus { name: subscriber.name.clone(), sink: of(&others), dead_letter, topic }
+        })
+        .collect();
+    json!({"inputs": inputs, "subscribers": subscribers})
+}

@@ -1,0 +1,70 @@
+//! What the operator writes runs: events flow from a source to a sink, and an edit of the Trigger shows.
+
+use super::pod::Pod;
+use super::rig::{EVENT_SOURCE, Rig, TRIGGER, settled};
+use crate::support::{Client, NatsServer, Receiver, eventually, free_port};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_generated_runs_and_an_edit_shows() {
+    let (rig, nats) = (Rig::new("flow").await, NatsServer::start(""));
+    let (first, second, port) = (Receiver::start().await, Receiver::start().await, free_port());
+    let operator = rig.operator().start().await;
+    let yaml = format!(
+        "apiVersion: events.openfunction.io/v1alpha1
+kind: EventBus
+metadata: {{name: default}}
+spec: {{nats: {{native: {{natsURL: '{}', subscriptionType: topic, natsStreamingClusterID: stan}}}}}}
+---
+apiVersion: events.openfunction.io/v1alpha1
+kind: EventSource
+metadata: {{name: shop}}
+spec:
+  http:
+    orders: {{port: {port}}}
+---
+apiVersion: events.openfunction.io/v1alpha1
+kind: Trigger
+metadata: {{name: ship}}
+spec:
+  eventSources:
+    - {{name: orders, eventSourceName: shop, eventName: orders, filters: {{data: [{{path: total, type: number, comparator: '>', value: ['100']}}]}}}}
+  subscribers: [{{name: ship, sink: {{uri: '{}'}}}}]
+",
+        nats.url(),
+        first.uri("/ship"),
+    );
+    rig.apply(&yaml).await;
+    rig.says(EVENT_SOURCE, "shop", "Deployed", "False Progressing").await;
+    rig.says(TRIGGER, "ship", "Deployed", "False Progressing").await;
+    settled(&operator).await;
+    let (_intake, router) = (Pod::start(&rig, "eventsource-shop").await, Pod::start(&rig, "trigger-ship").await);
+
+    let client = Client::new();
+    let send = |id: &'static str, body: &'static str| {
+        let (client, uri) = (client.clone(), format!("http://127.0.0.1:{port}/orders"));
+        async move {
+            let answer = client.event(&uri, id, "order", body).await.unwrap();
+            assert_eq!(answer.code, 202, "{}", answer.body);
+        }
+    };
+    send("small", r#"{"total": 5}"#).await;
+    send("large", r#"{"total": 500}"#).await;
+    eventually("the event that passes the filter arrives", || async { !first.seen().is_empty() }).await;
+    let seen = first.seen();
+    assert_eq!((seen.len(), seen[0].header("ce-id"), seen[0].path.as_str()), (1, "large", "/ship"));
+
+    // The edit reaches the running pod by its ConfigMap alone.
+    let edited =
+        yaml.replace("'>', value: ['100']", "'<', value: ['100']").replace(&first.uri("/ship"), &second.uri("/v2"));
+    rig.apply(&edited).await;
+    eventually("the plan has the new sink", || async { rig.plan("trigger-ship").await.to_string().contains("/v2") })
+        .await;
+    let applied = || router.penstock.log().matches("the plan is applied").count();
+    let before = applied();
+    router.sync().await;
+    eventually("the pod has the new plan", || async { applied() > before }).await;
+    send("tiny", r#"{"total": 1}"#).await;
+    eventually("the new sink has it", || async { !second.seen().is_empty() }).await;
+    assert_eq!(second.seen()[0].header("ce-id"), "tiny");
+    assert_eq!(first.seen().len(), 1);
+}

@@ -1,0 +1,82 @@
+//! Sinks are found where the cluster has them, and looked for while it has not.
+
+use serde_json::json;
+
+use super::objects::FLOW;
+use super::rig::{COMPONENT, Rig, TRIGGER, settled};
+use crate::support::eventually;
+
+fn sink(reference: &str) -> String {
+    FLOW.replace("sink: {uri: 'http://ship:8080/'}", &format!("ref: {reference}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_found_when_it_comes_and_events_are_held_until_then() {
+    let rig = Rig::new("services").await;
+    let operator = rig.operator().start().await;
+    rig.apply(&sink("{apiVersion: v1, kind: Service, name: fn}")).await;
+    let message = rig.says(TRIGGER, "ship", "SinksResolved", "False Unresolved").await;
+    assert!(message.starts_with("events for it are held: Service") && message.ends_with("there is none"), "{message}");
+    settled(&operator).await;
+    let held = rig.plan("trigger-ship").await["sinks"][0].clone();
+    assert!(held["unresolved"].is_string() && held["uri"].is_null(), "{held}");
+
+    rig.apply("{apiVersion: v1, kind: Service, metadata: {name: fn}, spec: {ports: [{port: 8080}], selector: {a: b}}}")
+        .await;
+    rig.says(TRIGGER, "ship", "SinksResolved", "True Resolved").await;
+    let uri = format!("http://fn.{}.svc.cluster.local:8080", rig.namespace);
+    eventually("the plan has the address", || async { rig.plan("trigger-ship").await["sinks"][0]["uri"] == uri }).await;
+    eventually("the status has the address", || async {
+        rig.get(TRIGGER, "ship").await["status"]["subscribers"][0]["sink"] == uri
+    })
+    .await;
+    rig.delete(super::rig::SERVICE, "fn").await;
+    rig.says(TRIGGER, "ship", "SinksResolved", "False Unresolved").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_addressable_of_any_kind_is_followed() {
+    let rig = Rig::new("addressables").await;
+    let _operator = rig.operator().start().await;
+    rig.apply(&sink("{apiVersion: serving.knative.dev/v1, kind: Service, name: fn}")).await;
+    rig.says(TRIGGER, "ship", "SinksResolved", "False Unresolved").await;
+    rig.apply(
+        "{apiVersion: serving.knative.dev/v1, kind: Service, metadata: {name: fn}, spec: {template: {spec: {containers: [{image: x}]}}}}",
+    )
+    .await;
+    let knative = ("serving.knative.dev", "v1", "Service", "services");
+    for url in ["http://fn.example", "http://fn.moved"] {
+        let status = json!({"status": {"address": {"url": url}}});
+        rig.api(knative)
+            .patch_status("fn", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(&status))
+            .await
+            .unwrap();
+        eventually("the plan follows the address", || async {
+            rig.plan("trigger-ship").await["sinks"][0]["uri"] == url
+        })
+        .await;
+    }
+    rig.says(TRIGGER, "ship", "SinksResolved", "True Resolved").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_is_used_or_copied_and_never_from_elsewhere() {
+    let rig = Rig::new("components").await;
+    let _operator = rig.operator().start().await;
+    rig.apply(
+        "{apiVersion: dapr.io/v1alpha1, kind: Component, metadata: {name: mail}, spec: {type: bindings.http, version: v1, metadata: [{name: url, value: 'http://x'}]}, scopes: [other]}",
+    )
+    .await;
+    rig.apply(&sink("{apiVersion: dapr.io/v1alpha1, kind: Component, name: mail}")).await;
+    rig.says(TRIGGER, "ship", "SinksResolved", "True Resolved").await;
+    eventually("a copy is in scope", || async { rig.find(COMPONENT, "trigger-ship-sink.mail").await.is_some() }).await;
+    let copy = rig.get(COMPONENT, "trigger-ship-sink.mail").await;
+    assert_eq!((&copy["scopes"], &copy["spec"]["type"]), (&json!(["trigger-ship"]), &json!("bindings.http")));
+    assert_eq!(rig.plan("trigger-ship").await["sinks"][0]["component"], "trigger-ship-sink.mail");
+
+    let elsewhere = sink("{apiVersion: dapr.io/v1alpha1, kind: Component, name: mail, namespace: elsewhere}");
+    rig.apply(&elsewhere).await;
+    let message = rig.says(TRIGGER, "ship", "SinksResolved", "False Unresolved").await;
+    assert!(message.ends_with("daprd loads Components of its own namespace only"), "{message}");
+    eventually("the copy is gone", || async { rig.find(COMPONENT, "trigger-ship-sink.mail").await.is_none() }).await;
+}
