@@ -120,7 +120,8 @@ const BEFORE: Before<'_> = Before { version: "10", time: "2024-05-15T00:00:00.5Z
 
 #[test]
 fn what_changed_in_a_gap_is_told_by_a_list_when_everything_was_known() {
-    let mut known = Known { complete: true, ..Known::default() };
+    let mut known = Known::default();
+    known.complete = true;
     for uid in ["same", "changed", "gone"] {
         known.note(Change::Added, Identity::of(&object(uid, "3", OLD)));
     }
