@@ -15,7 +15,9 @@ use crate::sources::{cron, kafka, kubernetes, mqtt, rabbitmq, redis};
 /// The kinds, in the order of the documentation.
 const KINDS: [&str; 9] = ["http", "cron", "kafka", "mqtt", "nats", "redis", "rabbitmq", "s3", "kubernetes"];
 /// The kinds that this version runs.
-const RUNNING: [&str; 6] = ["http", "cron", "mqtt", "redis", "rabbitmq", "kubernetes"];
+const RUNNING: [&str; 7] = ["http", "cron", "kafka", "mqtt", "redis", "rabbitmq", "kubernetes"];
+/// Whether it was built with the feature that Kafka needs.
+const KAFKA: bool = cfg!(feature = "kafka");
 /// The longest name of an event: it becomes a label, as the names of objects do.
 const MAX_EVENT: usize = 63;
 
@@ -23,7 +25,7 @@ const MAX_EVENT: usize = 63;
 pub(super) struct Entry<'a> {
     pub(super) kind: &'static str,
     pub(super) event: &'a str,
-    common: &'a EventCommon,
+    pub(super) common: &'a EventCommon,
 }
 
 /// Every event of every kind.
@@ -142,6 +144,9 @@ fn judge_kinds(
         if present.iter().any(|entry| entry.kind == kind) {
             problems.unsupported(&path.field(kind), &format!("the {kind} source"));
         }
+    }
+    if !KAFKA && present.iter().any(|entry| entry.kind == "kafka") {
+        problems.push(&path.field("kafka"), "this penstock was built without the feature \"kafka\"");
     }
 }
 

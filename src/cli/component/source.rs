@@ -14,6 +14,8 @@ use crate::component::{Factory, Made};
 use crate::event::Draft;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::outlet;
+#[cfg(feature = "kafka")]
+use crate::sources::kafka;
 use crate::sources::{cron, http, kubernetes, mqtt, rabbitmq, redis};
 use crate::task::Clock;
 
@@ -113,6 +115,27 @@ impl Factory for MqttSource {
         let entry =
             mqtt::Entry { config, outlet, identity: instance.to_owned(), source, ty: mqtt::DEFAULT_TYPE.to_owned() };
         Ok(Made::Source { source: Box::new(mqtt::Source::new(entry, self.clock.clone())), events })
+    }
+}
+
+/// Kafka: one Component is one topic.
+#[cfg(feature = "kafka")]
+pub struct KafkaSource {
+    pub clock: Clock,
+}
+
+#[cfg(feature = "kafka")]
+#[async_trait]
+impl Factory for KafkaSource {
+    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
+        let mut problems = Problems::new();
+        let (metadata, source) = origin(instance, metadata, &mut problems);
+        let config = kafka::Config::from_metadata(&metadata, &mut problems);
+        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
+        let (outlet, events) = outlet(OUTLET_BOUND);
+        let entry =
+            kafka::Entry { config, outlet, identity: instance.to_owned(), source, ty: kafka::DEFAULT_TYPE.to_owned() };
+        Ok(Made::Source { source: Box::new(kafka::Source::new(entry, self.clock.clone())), events })
     }
 }
 

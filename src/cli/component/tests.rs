@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::*;
 use crate::api::Problems;
 use crate::api::metadata::Metadata;
-use crate::buses::{embedded, jetstream, redis};
+use crate::buses::{embedded, jetstream, kafka, redis};
 use crate::cli::documents;
 use crate::fault::FaultKind;
 use crate::sources::{self, cron, http, kubernetes, mqtt, rabbitmq};
@@ -60,6 +60,10 @@ fn every_kind_has_a_component_that_its_parser_takes() {
                 metadata.remove("bus").unwrap();
                 redis::config::Config::from_metadata(&metadata, &mut problems).unwrap();
             }
+            "eventbus.kafka" => {
+                metadata.remove("bus").unwrap();
+                kafka::config::Config::from_metadata(&metadata, &mut problems).unwrap();
+            }
             "eventbus.jetstream" => {
                 metadata.remove("bus").unwrap();
                 jetstream::config::Config::from_metadata(&metadata, &mut problems).unwrap();
@@ -72,6 +76,9 @@ fn every_kind_has_a_component_that_its_parser_takes() {
             }
             "eventsource.cron" => {
                 cron::Config::from_metadata(&metadata, &mut problems).unwrap();
+            }
+            "eventsource.kafka" => {
+                sources::kafka::Config::from_metadata(&metadata, &mut problems).unwrap();
             }
             "eventsource.mqtt" => {
                 mqtt::Config::from_metadata(&metadata, &mut problems).unwrap();
