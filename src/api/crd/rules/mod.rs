@@ -27,7 +27,7 @@ pub(super) fn add(kind: &str, spec: &mut Json) {
         for Limit(place, keyword, most) in rules.limits {
             with(spec, place, |schema| schema[*keyword] = json!(most));
         }
-        for Rule(place, rule, message) in rules.rules {
+        for Rule(place, rule, message) in rules.ties {
             with(spec, place, |schema| add_rule(schema, rule, message));
         }
         for Default(place, word) in rules.defaults {
@@ -135,7 +135,7 @@ mod tests {
             assert!(!rules.is_empty(), "{kind}");
             let words = rules.iter().flat_map(|rules| rules.words.iter().map(|Words(place, _)| place));
             let limits = rules.iter().flat_map(|rules| rules.limits.iter().map(|Limit(place, ..)| place));
-            let ties = rules.iter().flat_map(|rules| rules.rules.iter().map(|Rule(place, ..)| place));
+            let ties = rules.iter().flat_map(|rules| rules.ties.iter().map(|Rule(place, ..)| place));
             let defaults = rules.iter().flat_map(|rules| rules.defaults.iter().map(|Default(place, _)| place));
             for place in words.chain(limits).chain(ties).chain(defaults) {
                 assert!(find(&mut spec, place).is_some(), "{kind}: {place}");

@@ -16,7 +16,7 @@ pub(super) struct Default(pub(super) &'static str, pub(super) &'static str);
 pub(super) struct Rules {
     pub(super) words: &'static [Words],
     pub(super) limits: &'static [Limit],
-    pub(super) rules: &'static [Rule],
+    pub(super) ties: &'static [Rule],
     pub(super) defaults: &'static [Default],
 }
 
@@ -56,7 +56,7 @@ const EVENT_SOURCE: Rules = Rules {
         Limit("kafka.*.url", "maxLength", MAX_ADDRESS),
         Limit("kafka.*.brokers", "maxLength", MAX_ADDRESS),
     ],
-    rules: &[
+    ties: &[
         Rule(
             "kafka.*",
             "has(self.url) || has(self.brokers)",
@@ -100,7 +100,7 @@ const EVENT_BUS: Rules = Rules {
         Words("delivery.format", &["binary", "structured"]),
     ],
     limits: &[Limit("delivery.retry", "maximum", 10_000), Limit("component.type", "maxLength", 253)],
-    rules: &[
+    ties: &[
         Rule(
             "",
             "[has(self.nats), has(self.natsStreaming), has(self.jetstream), has(self.kafka), has(self.redis), \
@@ -121,7 +121,7 @@ const EVENT_BUS: Rules = Rules {
 const CLUSTER_EVENT_BUS: Rules = Rules {
     words: &[Words("allowedNamespaces.from", &["All", "Same", "Selector"])],
     limits: &[],
-    rules: &[Rule(
+    ties: &[Rule(
         "allowedNamespaces",
         "!has(self.from) || self.from != 'Selector' || has(self.selector)",
         "selector: required with from: Selector, and missing",
@@ -154,7 +154,7 @@ const TRIGGER: Rules = Rules {
         Limit("subscribers.*.rateLimit.requestsPerUnit", "minimum", 1),
         Limit("subscribers.*.circuitBreaker.consecutiveFailures", "minimum", 1),
     ],
-    rules: &[
+    ties: &[
         Rule(
             "",
             "(has(self.eventSources) && self.eventSources.size() > 0) || (has(self.inputs) && self.inputs.size() > 0)",

@@ -28,12 +28,12 @@ async fn watching(process: &Penstock, times: usize) {
     eventually("it watches", || async { process.log().matches(said).count() >= times }).await;
 }
 
-fn map(name: &str, labels: Json, value: &str) -> ConfigMap {
+fn map(name: &str, labels: &Json, value: &str) -> ConfigMap {
     serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}, "data": {"value": value}})).unwrap()
 }
 
 async fn create(maps: &Api<ConfigMap>, name: &str) {
-    maps.create(&PostParams::default(), &map(name, json!({"app": "shop"}), "1")).await.unwrap();
+    maps.create(&PostParams::default(), &map(name, &json!({"app": "shop"}), "1")).await.unwrap();
 }
 
 async fn change(maps: &Api<ConfigMap>, name: &str, value: &str) {
@@ -71,7 +71,7 @@ async fn changes_become_events_and_what_is_not_asked_for_does_not() {
     let process = run(folder.path(), &server, ADMIN).start().await;
     watching(&process, 2).await;
     create(&maps, "hidden").await;
-    maps.create(&PostParams::default(), &map("unlabelled", json!({}), "1")).await.unwrap();
+    maps.create(&PostParams::default(), &map("unlabelled", &json!({}), "1")).await.unwrap();
     create(&maps, "a").await;
     create(&others, "b").await;
     change(&maps, "a", "2").await;
