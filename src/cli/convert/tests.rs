@@ -136,7 +136,7 @@ fn a_folder_gets_a_file_for_each_object_and_nothing_is_written_over() {
     write(ARGO);
     let read = |name: &str| std::fs::read_to_string(folder.path().join("new").join(name)).unwrap();
     assert!(read("shop.trigger.orders.yaml").contains("eventSourceName: hooks"));
-    assert!(read("shop.eventsource.hooks.yaml").contains("path: /orders"));
+    assert!(read("shop.eventsource.hooks.yaml").contains("/orders"));
     std::fs::write(folder.path().join("new/shop.trigger.orders.yaml"), "mine").unwrap();
     let (outcome, told) = write(ARGO);
     assert_eq!((outcome, read("shop.trigger.orders.yaml").as_str()), (Outcome::Incomplete, "mine"));

@@ -179,16 +179,16 @@ async fn dead_letters_on_brokers_are_worked_on_beside_the_process_that_runs() {
         post(port, &process, &["e1", "e2"]).await;
         let flow = folder.path().join("flow.yaml");
         let flow = flow.to_str().unwrap();
+        // A letter that was handed back may be on its way to a reader that just left: the broker hands it out again later.
+        let tells =
+            async |arguments: &[&str], end: &str| dlq(&[arguments, &["-f", flow]].concat()).await.1.ends_with(end);
         for _ in 0..2 {
-            let (code, told) = dlq(&["list", "-f", flow]).await;
-            assert!(code == Some(0) && told.ends_with("2 dead letters\n"), "{bus}: {told}");
+            eventually("both are told", || tells(&["list"], "2 dead letters\n")).await;
         }
         sink.mend();
-        let (code, told) = dlq(&["replay", "-f", flow, "e2"]).await;
-        assert_eq!(code, Some(0), "{bus}: {told}");
+        eventually("one is sent again", || tells(&["replay", "e2"], "1 dead letter: 1 sent again, 0 not\n")).await;
         eventually("it is delivered", || async { sink.ids("/bad").len() == 3 }).await;
-        let (code, told) = dlq(&["drop", "-f", flow, "--all"]).await;
-        assert!(code == Some(0) && told.ends_with("1 dead letter: 1 dropped\n"), "{bus}: {told}");
+        eventually("the other is dropped", || tells(&["drop", "--all"], "1 dead letter: 1 dropped\n")).await;
         let (_, told) = dlq(&["list", "-f", flow]).await;
         assert_eq!(told, "no dead letter\n", "{bus}");
         assert_eq!(sink.ids("/good").len(), 2);
