@@ -1,4 +1,4 @@
-//! The way through daprd: frames beside daprd's built-in JetStream component, one event per message
+//! The way through daprd: frames beside daprd's built-in `JetStream` component, one event per message
 //! beside a component that does nothing, and the whole path beside the same flow without daprd.
 //!
 //! `make bench` measures, with a daprd that has all components (`PENSTOCK_DAPRD`); without `--bench` (as

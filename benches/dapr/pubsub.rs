@@ -53,7 +53,7 @@ pub async fn measure(effort: Effort) {
     let full = effort == Effort::Measure;
     let pod = Pod::start(full).await;
     println!("\nRSS idle: component {:.1} MB", usage::rss_mb(pod.penstock.pid()));
-    let bus = bus(&pod.daprd).await;
+    let ours = bus(&pod.daprd, Settings::new(Frames::On)).await;
     let mut frames_out = [1, 4].map(|calls| Row::new(format!("publish by frames, {calls} at once")));
     let mut bulk_out = [1, 4, 16].map(|calls| Row::new(format!("built-in, bulk of {BULK}, {calls} at once")));
     let mut frames_in = [1, 4].map(|streams| Row::new(format!("consume by frames, {streams} streams")));
@@ -64,11 +64,11 @@ pub async fn measure(effort: Effort) {
         let many = effort.pick(100_000, 400);
         for (calls, row) in [1, 4].into_iter().zip(&mut frames_out) {
             let topic = format!("frames-{round}-{calls}");
-            timed(&pod, row, publish(&bus, &topic, calls, many)).await;
+            timed(&pod, row, publish(&ours, &topic, (calls, BATCH), many)).await;
         }
         let topic = format!("frames-{round}-4");
         for (streams, row) in [1, 4].into_iter().zip(&mut frames_in) {
-            timed(&pod, row, consume(&bus, &topic, streams, many)).await;
+            timed(&pod, row, consume(&ours, &topic, streams, many)).await;
         }
         let few = effort.pick(10_000, 50);
         for (streams, row) in [1, 4].into_iter().zip(&mut singles) {
@@ -107,15 +107,45 @@ pub async fn measure(effort: Effort) {
         base.report(None);
         ours.report(Some(("nothing", base.rate())));
     }
+    frames(&pod, effort).await;
     println!("\nRSS after it: component {:.1} MB", usage::rss_mb(pod.penstock.pid()));
+}
+
+/// Frames of several sizes, packed and plain, one at a time.
+async fn frames(pod: &Pod, effort: Effort) {
+    let mut rows = Vec::new();
+    for kib in [64, 256, 1024] {
+        for packed in [false, true] {
+            let settings = Settings { frame_bytes: kib << 10, packed, ..Settings::new(Frames::On) };
+            let name = format!("{kib} KiB, {}", if packed { "packed" } else { "plain" });
+            let [out, taken] = ["publish", "consume"].map(|what| Row::new(format!("{what}, {name}")));
+            rows.push((bus(&pod.daprd, settings).await, out, taken));
+        }
+    }
+    for round in 0..effort.pick(3, 1) {
+        let count = effort.pick(60_000, 200);
+        for (index, (bus, out, taken)) in rows.iter_mut().enumerate() {
+            let topic = format!("sizes-{round}-{index}");
+            timed(pod, out, publish(bus, &topic, (1, 4 * BATCH), count)).await;
+            timed(pod, taken, consume(bus, &topic, 1, count)).await;
+        }
+    }
+    println!("\nFrames, one call or one stream at a time");
+    for row in rows.iter().map(|(_, out, _)| out).chain(rows.iter().map(|(_, _, taken)| taken)) {
+        row.report(None);
+    }
 }
 
 /// Prints all rows, ours as multiples of the best of theirs.
 fn compare(theirs: &[Row], ours: &[Row], name: &str) {
     let measured = theirs.iter().filter(|row| !row.runs.is_empty());
     let best = measured.clone().map(Row::rate).max_by(f64::total_cmp);
-    measured.for_each(|row| row.report(None));
-    ours.iter().for_each(|row| row.report(best.map(|best| (name, best))));
+    for row in measured {
+        row.report(None);
+    }
+    for row in ours {
+        row.report(best.map(|best| (name, best)));
+    }
 }
 
 /// One round of a row.
@@ -130,19 +160,19 @@ async fn timed(pod: &Pod, row: &mut Row, round: impl Future<Output = Run>) {
 }
 
 /// Penstock's own end of the bus.
-async fn bus(daprd: &Daprd) -> Arc<Bus> {
+async fn bus(daprd: &Daprd, settings: Settings) -> Arc<Bus> {
     let address = Address::Tcp(format!("127.0.0.1:{}", daprd.grpc_port()));
     let connection = Connection::new(Sidecar { address, token: None }).unwrap();
     connection.ready().await.unwrap();
-    Arc::new(Bus::new(connection, "bus", Settings::new(Frames::On), Clock::system()))
+    Arc::new(Bus::new(connection, "bus", settings, Clock::system()))
 }
 
-/// Publishes `count` events, a batch after the other in each of the `calls`.
-async fn publish(bus: &Arc<Bus>, topic: &str, calls: usize, count: usize) -> Run {
+/// Publishes `count` events, a batch of `size` after the other in each of the `calls`.
+async fn publish(bus: &Arc<Bus>, topic: &str, (calls, size): (usize, usize), count: usize) -> Run {
     let run = topic.to_owned();
     let topic = Topic::new(topic).unwrap();
     let bus = bus.clone();
-    in_parts(calls, count, BATCH, move |numbers| {
+    in_parts(calls, count, size, move |numbers| {
         let (bus, topic, run) = (bus.clone(), topic.clone(), run.clone());
         async move {
             for published in bus.publish(&topic, events::batch(&run, numbers)).await {

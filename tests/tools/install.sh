@@ -2,8 +2,8 @@
 # Builds the real servers that the tests run against, once per pinned version, into the user's cache.
 # Prints nothing when everything is there. A daprd of the right version on PATH is used instead.
 #
-# With the word `daprd-all`, builds only what `make bench` needs beside that: a daprd with all components, of which
-# it prints the path.
+# With a word, builds only what is beside that, and prints its path: `daprd-all`, with all components, for
+# `make bench`; `daprd-1.14.4` and `daprd-1.16.0`, for `make compat`.
 set -euo pipefail
 cd "$(dirname "$0")"
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/penstock/tools"
@@ -38,6 +38,13 @@ build_daprd() {
     mv "$4.new" "$4"
 }
 
+# An older daprd, of the module in the folder daprd-$1.
+install_daprd_older() {
+    local target="$tools/daprd-$1"
+    [ -x "$target" ] || build_daprd "daprd-$1" stablecomponents "$1" "$target"
+    echo "$target"
+}
+
 # daprd with every component there is: pubsub.jetstream is among them.
 install_daprd_all() {
     local wanted target
@@ -64,6 +71,17 @@ install_nats_server() {
     ln -sf "nats-server-$wanted.venv/bin/nats-server" "$target"
 }
 
+# Dapr's SDK for Python, for an app that is written with it.
+install_python_sdk() {
+    local wanted=1.18.3 target
+    target="$tools/dapr-python-$wanted.venv"
+    [ -e "$target/complete" ] && return
+    echo "installing the Dapr SDK $wanted for Python (seconds, once)" >&2
+    python3 -m venv "$target"
+    "$target/bin/pip" install --quiet --disable-pip-version-check "dapr==$wanted"
+    touch "$target/complete"
+}
+
 # Servers that Debian packages; tests start them themselves, on free ports.
 install_debian() {
     local missing=() program package
@@ -86,11 +104,13 @@ case "${1:-}" in
 "")
     install_daprd
     install_nats_server
+    install_python_sdk
     install_debian
     ;;
 daprd-all) install_daprd_all ;;
+daprd-1.14.4 | daprd-1.16.0) install_daprd_older "${1#daprd-}" ;;
 *)
-    echo "install.sh: unknown word $1; known: daprd-all" >&2
+    echo "install.sh: unknown word $1; known: daprd-all, daprd-1.14.4, daprd-1.16.0" >&2
     exit 2
     ;;
 esac

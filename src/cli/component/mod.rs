@@ -1,5 +1,6 @@
 //! `penstock component`: the kinds as Dapr pluggable components, for any user of Dapr.
 
+mod attributes;
 mod bus;
 mod source;
 
@@ -16,6 +17,7 @@ use crate::component::{Factory, Kind, Server};
 use crate::fault::Fault;
 use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
+use attributes::Attributed;
 use bus::{BusKind, Buses};
 use source::{CronSource, HttpSource, MqttSource, RabbitmqSource, RedisSource};
 
@@ -91,9 +93,10 @@ impl Offer {
     ///
     /// # Errors
     /// When a socket cannot be had.
-    pub async fn open(&self, clock: &Clock) -> Result<Served, Fault> {
+    pub async fn open(&self, clock: &Clock, metrics: &Arc<Metrics>) -> Result<Served, Fault> {
         let buses = Arc::new(Buses::new(self.data_dir.join("bus").join("components"), clock.clone()));
-        let server = Server::bind(&sockets_dir(self), kinds(self, &buses, clock), clock.clone()).await?;
+        let kinds = kinds(self, &buses, clock);
+        let server = Server::bind(&sockets_dir(self), kinds, clock.clone(), metrics.clone()).await?;
         Ok(Served { server, buses })
     }
 }
@@ -123,8 +126,9 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     let clock = Clock::system();
     let asked = signals::shutdown()?;
     limits::raise_open_files();
-    let served = options.sockets.open(&clock).await?;
-    let admin = Arc::new(Admin::new(Arc::new(Metrics::new()), clock, served.watched()));
+    let metrics = Arc::new(Metrics::new());
+    let served = options.sockets.open(&clock, &metrics).await?;
+    let admin = Arc::new(Admin::new(metrics, clock, served.watched()));
     let mut side = Group::new(&Shutdown::new());
     admin.serve(options.admin, &mut side).await?;
     admin.set_ready(true);
@@ -148,7 +152,8 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
 fn kinds(options: &Offer, buses: &Arc<Buses>, clock: &Clock) -> Vec<Kind> {
     let wanted = |name: &str| options.kind.is_empty() || options.kind.iter().any(|kind| kind == name);
     let bus = |name, read| Kind { name, keeps_state: true, factory: Arc::new(BusKind { buses: buses.clone(), read }) };
-    let source = |name, factory: Arc<dyn Factory>| Kind { name, keeps_state: false, factory };
+    let source =
+        |name, factory: Arc<dyn Factory>| Kind { name, keeps_state: false, factory: Arc::new(Attributed(factory)) };
     let kinds = [
         bus("eventbus.embedded", bus::embedded),
         bus("eventbus.jetstream", bus::jetstream),

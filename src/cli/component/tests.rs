@@ -65,6 +65,7 @@ fn every_kind_has_a_component_that_its_parser_takes() {
                 jetstream::config::Config::from_metadata(&metadata, &mut problems).unwrap();
             }
             "eventsource.http" => {
+                metadata.remove("attributes.region").unwrap();
                 http::Config::from_metadata("x", &metadata, &mut problems).unwrap();
             }
             "eventsource.redis" => {
@@ -118,4 +119,16 @@ async fn an_unknown_key_is_refused_with_the_known_ones() {
         "spec.metadata.retention: unknown field \"retention\" \
          (did you mean \"retention.age\"? known: retention.age, retention.size, dedupWindow)"
     );
+}
+
+#[tokio::test]
+async fn the_attributes_of_a_component_are_judged_and_the_kind_does_not_see_them() {
+    let ports: Arc<dyn Factory> = Arc::new(HttpSource::new(IpAddr::from([127, 0, 0, 1]), Clock::system()));
+    let make = async |metadata: &[(&str, &str)]| {
+        Attributed(ports.clone()).make("hooks", &pairs(metadata)).await.map(drop).map_err(|fault| fault.to_string())
+    };
+    make(&[("port", "0"), ("attributes.region", "eu")]).await.unwrap();
+    let wrong = make(&[("port", "0"), ("attributes.id", "1")]).await.unwrap_err();
+    assert!(wrong.contains("spec.metadata: attributes.*"), "{wrong}");
+    make(&[("port", "0"), ("attributes.a b", "1")]).await.unwrap_err();
 }

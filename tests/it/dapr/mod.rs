@@ -6,6 +6,7 @@
 mod brokers;
 mod faults;
 mod publish;
+mod python;
 mod sources;
 mod state;
 mod stream;
