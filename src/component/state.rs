@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 
 use super::expiry;
 use super::instances::Instances;
+use super::merge::merge;
 use super::publish::ttl;
 use super::status::{etag_invalid, etag_mismatch, rows_mismatch, status};
 use crate::fault::{Fault, FaultKind};
@@ -115,6 +116,7 @@ impl State {
     }
 
     async fn change(&self, store: &dyn Store, writes: Vec<Write>) -> Result<(), Status> {
+        let writes = merge(writes).ok_or_else(etag_mismatch)?;
         match store.write(writes).await {
             Ok(_) => Ok(()),
             Err(fault) if fault.kind() == FaultKind::Conflict => Err(etag_mismatch()),

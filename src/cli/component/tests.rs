@@ -124,11 +124,13 @@ async fn an_unknown_key_is_refused_with_the_known_ones() {
 #[tokio::test]
 async fn the_attributes_of_a_component_are_judged_and_the_kind_does_not_see_them() {
     let ports: Arc<dyn Factory> = Arc::new(HttpSource::new(IpAddr::from([127, 0, 0, 1]), Clock::system()));
-    let make = async |metadata: &[(&str, &str)]| {
-        Attributed(ports.clone()).make("hooks", &pairs(metadata)).await.map(drop).map_err(|fault| fault.to_string())
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let make = async |name: &str, value: &str| {
+        let metadata = pairs(&[("port", &port), (name, value)]);
+        Attributed(ports.clone()).make("hooks", &metadata).await.map(drop).map_err(|fault| fault.to_string())
     };
-    make(&[("port", "0"), ("attributes.region", "eu")]).await.unwrap();
-    let wrong = make(&[("port", "0"), ("attributes.id", "1")]).await.unwrap_err();
+    make("attributes.region", "eu").await.unwrap();
+    let wrong = make("attributes.id", "1").await.unwrap_err();
     assert!(wrong.contains("spec.metadata: attributes.*"), "{wrong}");
-    make(&[("port", "0"), ("attributes.a b", "1")]).await.unwrap_err();
+    make("attributes.a b", "1").await.unwrap_err();
 }

@@ -21,10 +21,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Both read how long they may take, and what the component can do, from the words of Dapr's own list.
+// What the components can do, in the words of Dapr's own list. "etag" wants several keys of which only
+// some are set, and an error for each of the others, for which the protocol of pluggable components has no words; etags have tests of
+// our own.
 var (
 	pubsubOperations = []string{"bulkpublish"}
-	stateOperations  = []string{"transaction", "etag", "first-write", "ttl"}
+	stateOperations  = []string{"transaction", "first-write", "ttl"}
 )
 
 func TestEmbedded(t *testing.T) {
