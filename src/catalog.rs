@@ -8,11 +8,11 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::buses::{embedded, jetstream, redis};
+use crate::buses::{self, embedded, jetstream, redis};
 use crate::fault::Fault;
 use crate::flow::{Bus, Outlet, Sink, Source, Store, Topic};
 use crate::sinks;
-use crate::sources::{self, cron, http, mqtt, rabbitmq};
+use crate::sources::{self, cron, http, kafka, kubernetes, mqtt, nats, rabbitmq, s3};
 use crate::task::Clock;
 
 /// What one event of an `EventSource` listens to.
@@ -20,9 +20,26 @@ use crate::task::Clock;
 pub enum SourceConfig {
     Cron(cron::config::Config),
     Http(http::config::Config),
+    Kafka(Box<kafka::Config>),
+    Kubernetes(Box<kubernetes::config::Config>),
     Mqtt(Box<mqtt::config::Config>),
+    Nats(Box<nats::config::Config>),
     Redis(Box<sources::redis::Config>),
     Rabbitmq(Box<rabbitmq::config::Config>),
+    S3Webhook(Box<S3Webhook>),
+    S3Listen(Box<s3::Config>),
+}
+
+/// A webhook that an object storage posts to.
+#[derive(Debug)]
+pub struct S3Webhook {
+    pub http: http::Config,
+    pub s3: s3::Config,
+}
+
+/// What makes events of what an object storage posts.
+pub fn s3_reader(config: s3::Config) -> http::Reader {
+    http::Reader::new(move |body| s3::posted(body, &config))
 }
 
 impl SourceConfig {
@@ -31,9 +48,14 @@ impl SourceConfig {
         match self {
             Self::Cron(_) => cron::DEFAULT_TYPE,
             Self::Http(_) => http::DEFAULT_TYPE,
+            Self::Kafka(_) => kafka::DEFAULT_TYPE,
+            Self::Kubernetes(_) => kubernetes::DEFAULT_TYPE,
             Self::Mqtt(_) => mqtt::DEFAULT_TYPE,
+            Self::Nats(_) => nats::DEFAULT_TYPE,
             Self::Redis(_) => sources::redis::DEFAULT_TYPE,
             Self::Rabbitmq(_) => rabbitmq::DEFAULT_TYPE,
+            // Never wrapped: each record tells the rest of its type.
+            Self::S3Webhook(_) | Self::S3Listen(_) => s3::TYPE_PREFIX,
         }
     }
 }
@@ -75,11 +97,26 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
             }
             SourceConfig::Http(config) => {
                 let entries = webhooks.entry(config.port).or_default();
-                entries.push(http::Entry { config, outlet, source, ty });
+                entries.push(http::Entry { config, outlet, source, ty, reader: None });
+            }
+            #[cfg(feature = "kafka")]
+            SourceConfig::Kafka(config) => {
+                let entry = kafka::Entry { config: *config, outlet, identity, source, ty };
+                sources.push(Box::new(kafka::Source::new(entry, clock.clone())));
+            }
+            #[cfg(not(feature = "kafka"))]
+            SourceConfig::Kafka(_) => return Err(without_kafka()),
+            SourceConfig::Kubernetes(config) => {
+                let entry = kubernetes::Entry { config: *config, outlet, identity, source, ty };
+                sources.push(Box::new(kubernetes::Source::new(entry, store, clock.clone())));
             }
             SourceConfig::Mqtt(config) => {
                 let entry = mqtt::Entry { config: *config, outlet, identity, source, ty };
                 sources.push(Box::new(mqtt::Source::new(entry, clock.clone())));
+            }
+            SourceConfig::Nats(config) => {
+                let entry = nats::Entry { config: *config, outlet, identity, source, ty };
+                sources.push(Box::new(nats::Source::new(entry, clock.clone())));
             }
             SourceConfig::Redis(config) => {
                 let entry = sources::redis::Entry { config: *config, outlet, identity, source, ty };
@@ -88,6 +125,15 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
             SourceConfig::Rabbitmq(config) => {
                 let entry = rabbitmq::Entry { config: *config, outlet, identity, source, ty };
                 sources.push(Box::new(rabbitmq::Source::new(entry, clock.clone())));
+            }
+            SourceConfig::S3Webhook(both) => {
+                let S3Webhook { http: config, s3 } = *both;
+                let entries = webhooks.entry(config.port).or_default();
+                entries.push(http::Entry { config, outlet, source, ty, reader: Some(s3_reader(s3)) });
+            }
+            SourceConfig::S3Listen(config) => {
+                let entry = s3::Entry { config: *config, outlet };
+                sources.push(Box::new(s3::Source::new(entry, clock.clone())));
             }
         }
     }
@@ -99,11 +145,19 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
     Ok(sources)
 }
 
+/// This build has no client of Kafka.
+#[cfg(not(feature = "kafka"))]
+fn without_kafka() -> Fault {
+    use crate::fault::FaultKind;
+    Fault::new(FaultKind::Unsupported, "use Kafka", "penstock was built without the feature \"kafka\"")
+}
+
 /// What keeps and carries events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BusConfig {
     Embedded(embedded::config::Config),
     Jetstream(Box<jetstream::config::Config>),
+    Kafka(Box<buses::kafka::config::Config>),
     Redis(Box<redis::config::Config>),
 }
 
@@ -128,6 +182,13 @@ pub async fn open(config: BusConfig, folder: &Path, clock: &Clock) -> Result<Ope
             let bus = Arc::new(jetstream::Jetstream::open(*config, clock.clone()).await?);
             Ok(Opened { bus: bus.clone(), store: bus })
         }
+        #[cfg(feature = "kafka")]
+        BusConfig::Kafka(config) => {
+            let bus = Arc::new(buses::kafka::Kafka::open(*config, clock.clone()).await?);
+            Ok(Opened { bus: bus.clone(), store: bus })
+        }
+        #[cfg(not(feature = "kafka"))]
+        BusConfig::Kafka(_) => Err(without_kafka()),
         BusConfig::Redis(config) => {
             let bus = Arc::new(redis::Redis::open(*config).await?);
             Ok(Opened { bus: bus.clone(), store: bus })

@@ -148,6 +148,7 @@ pub struct JetstreamBus {
     pub password: Option<SecretSource>,
     pub token: Option<SecretSource>,
     pub credentials: Option<SecretSource>,
+    pub nkey: Option<SecretSource>,
     pub tls: Option<ClientTls>,
 }
 

@@ -7,6 +7,9 @@
 pub mod cron;
 pub mod http;
 pub mod kafka;
+pub mod kubernetes;
 pub mod mqtt;
+pub mod nats;
 pub mod rabbitmq;
 pub mod redis;
+pub mod s3;

@@ -1,6 +1,8 @@
 //! What the clients of all brokers have in common, read from its raw shapes: addresses, TLS, SASL,
 //! pauses between connection attempts, scaling.
 
+pub mod nats;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;

@@ -19,7 +19,7 @@ pub struct S3Event {
     pub endpoint: Option<String>,
     pub bucket: Option<String>,
     pub region: Option<String>,
-    /// `["s3:ObjectCreated:*"]` when absent.
+    /// When absent, `["s3:ObjectCreated:*"]` when listening, and all that are posted otherwise.
     pub events: Option<Vec<String>>,
     pub filter: Option<S3Filter>,
     pub access_key: Option<SecretSource>,

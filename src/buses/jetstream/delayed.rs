@@ -23,8 +23,8 @@ use super::consumers::Consumer;
 use super::desk::Seat;
 use super::names;
 use super::publish::MESSAGE_ID;
-use super::pull::Delivery;
 use super::server::Server;
+use crate::dial::nats::Delivery;
 use crate::fault::Fault;
 use crate::task::{self, Clock, Shutdown};
 

@@ -11,8 +11,8 @@ use async_nats::Subject;
 use async_nats::jetstream::AckKind;
 use tokio::sync::Notify;
 
-use super::pull::Delivery;
 use super::server::Server;
+use crate::dial::nats::Delivery;
 use crate::fault::{Fault, Retry};
 use crate::flow::{Settle, Verdict};
 use crate::task::{self, Backoff, Shutdown};

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::desk::Seat;
 use super::message;
-use super::pull::Delivery;
+use crate::dial::nats::Delivery;
 use crate::fault::Fault;
 use crate::flow::{Receipt, Received, Subscriber};
 use crate::task::Shutdown;

@@ -4,7 +4,7 @@ use async_nats::HeaderMap;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::pull::Delivery;
+use crate::dial::nats::Delivery;
 use crate::event::codec::http::Message as Read;
 use crate::event::codec::{Format, nats};
 use crate::event::wrap::{Body, Wrapping};

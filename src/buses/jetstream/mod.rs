@@ -1,6 +1,6 @@
 //! The NATS `JetStream` bus: one stream holds all topics, durable pull consumers are the groups.
 //!
-//! - [`connect`], [`server`]: the connection, and calls to the server's API.
+//! - [`server`]: the connection, and calls to the server's API.
 //! - [`names`], [`streams`], [`consumers`]: what is made or adopted there, and how it is named.
 //! - [`publish`], [`message`]: events to messages, pipelined, de-duplicated by `Nats-Msg-Id`.
 //! - [`member`], [`pull`], [`desk`]: who asks for messages, and who tells what became of them.
@@ -13,7 +13,6 @@
 //! the replicas' matter.
 
 pub mod config;
-mod connect;
 mod consumers;
 mod delayed;
 mod desk;
@@ -35,6 +34,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 
+use crate::dial::nats;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Bus, Capability, Group, Ordering, Outgoing, Published, Subscriber, Subscription, Topic};
 use crate::task::{self, Clock, Shutdown};
@@ -69,8 +69,7 @@ impl Jetstream {
     /// `Denied` when login or permissions do not suffice, `Unavailable` when no server can be reached,
     /// `Rejected` when a stream of that name cannot carry a bus.
     pub async fn open(config: Config, clock: Clock) -> Result<Self, Fault> {
-        let (client, told) = Box::pin(connect::connect(&config)).await?;
-        let server = Server::new(client, told);
+        let server = Box::pin(Server::connect(&config.access)).await?;
         let stream: Arc<str> = config.stream.as_deref().unwrap_or("penstock").into();
         Box::pin(streams::ensure(&server, &config, &stream)).await?;
         let config = Arc::new(config);
@@ -97,11 +96,10 @@ impl Jetstream {
 
     /// Makes sure of a consumer and starts to pull from it.
     async fn sit(&self, consumer: Consumer, max: usize) -> Result<(Arc<desk::Seat>, Shutdown), Fault> {
-        let inbox = self.server.client.new_inbox();
         let mut failures = 0;
-        let incoming = loop {
-            match self.listen(&consumer, &inbox).await {
-                Ok(incoming) => break incoming,
+        let requests = loop {
+            match self.listen(&consumer).await {
+                Ok(requests) => break requests,
                 Err(fault) => self.server.wait_out(&mut failures, fault).await?,
             }
         };
@@ -112,11 +110,8 @@ impl Jetstream {
             consumer,
             seat: seat.clone(),
             max,
-            inbox,
-            incoming,
+            requests,
             gone: gone.clone(),
-            outstanding: 0,
-            requests: 0,
             failures: 0,
         };
         let mut members = lock(&self.members);
@@ -126,11 +121,9 @@ impl Jetstream {
         Ok((seat, gone))
     }
 
-    async fn listen(&self, consumer: &Consumer, inbox: &str) -> Result<async_nats::Subscriber, Fault> {
+    async fn listen(&self, consumer: &Consumer) -> Result<nats::Pull, Fault> {
         consumer.ensure(&self.server, &self.config).await?;
-        let subscribed = self.server.client.subscribe(format!("{inbox}.*")).await;
-        subscribed
-            .map_err(|error| Fault::new(FaultKind::Unavailable, "subscribe", "no inbox can be had").with_source(error))
+        nats::Pull::new(self.server.client.clone(), consumer.stream.clone(), consumer.name.clone()).await
     }
 }
 

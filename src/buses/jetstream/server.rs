@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::connection::State;
-use async_nats::jetstream::context::{ContextBuilder, PublishError, PublishErrorKind, RequestErrorKind};
-use async_nats::jetstream::response::Response;
-use async_nats::jetstream::{Context, Error, ErrorCode};
+use async_nats::jetstream::context::{ContextBuilder, PublishError, PublishErrorKind};
+use async_nats::jetstream::{Context, Error};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::connect::Told;
+use super::config::Access;
+pub(super) use crate::dial::nats::refused;
+use crate::dial::nats::{self, Manner, Told};
 use crate::fault::{Fault, FaultKind};
 use crate::task::{self, Backoff, Shutdown};
 
@@ -26,6 +27,15 @@ const MAX_UNACKNOWLEDGED: usize = 16 * 1024;
 pub(super) const OUTAGE: Backoff =
     Backoff { base: Duration::from_millis(100), factor: 2.0, jitter: 0.2, cap: Duration::from_secs(1) };
 
+/// Coming back, the longest pause is half of the time in which that should succeed. More messages than a
+/// member asks for at one time may wait.
+const MANNER: Manner = Manner {
+    subscription: 16 * 1024,
+    slow: "they come again",
+    backoff: Backoff { base: Duration::from_millis(40), factor: 2.0, jitter: 0.2, cap: Duration::from_secs(1) },
+    attempts: None,
+};
+
 /// A connected server, as everyone here knows it.
 #[derive(Clone)]
 pub(super) struct Server {
@@ -37,7 +47,14 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(client: Client, told: Arc<Told>) -> Self {
+    /// # Errors
+    /// As [`nats::connect`].
+    pub(super) async fn connect(access: &Access) -> Result<Self, Fault> {
+        let (client, told) = nats::connect(access, &MANNER).await?;
+        Ok(Self::new(client, told))
+    }
+
+    fn new(client: Client, told: Arc<Told>) -> Self {
         let context = ContextBuilder::new()
             .timeout(PATIENCE)
             .ack_timeout(PATIENCE)
@@ -57,22 +74,7 @@ impl Server {
         body: &(impl Serialize + Sync + ?Sized),
     ) -> Result<Result<T, Error>, Fault> {
         self.connected(operation)?;
-        match self.context.request::<_, _, Response<T>>(subject.to_owned(), body).await {
-            Ok(Response::Ok(answer)) => Ok(Ok(answer)),
-            Ok(Response::Err { error }) => Ok(Err(error)),
-            Err(error) => {
-                let denied = self.told.denied(subject);
-                let (kind, message) = match (error.kind(), denied) {
-                    (_, Some(text)) => (FaultKind::Denied, text),
-                    (RequestErrorKind::NoResponders, _) => {
-                        (FaultKind::Unavailable, "JetStream is not enabled on the server, or not ready".to_owned())
-                    }
-                    (RequestErrorKind::TimedOut, _) => (FaultKind::Timeout, "the server does not answer".to_owned()),
-                    _ => (FaultKind::Unavailable, "the server's answer cannot be had".to_owned()),
-                };
-                Err(Fault::new(kind, operation, message).with_source(error))
-            }
-        }
+        nats::call(&self.context, &self.told, operation, subject, body).await
     }
 
     /// # Errors
@@ -106,25 +108,6 @@ impl Server {
 
 pub(super) fn closed(operation: &'static str) -> Fault {
     Fault::new(FaultKind::Closed, operation, "the bus is closed")
-}
-
-/// The fault of a call that the server refuses.
-pub(super) fn refused(operation: &'static str, error: &Error) -> Fault {
-    let kind = match error.error_code() {
-        ErrorCode::INSUFFICIENT_RESOURCES | ErrorCode::STORAGE_RESOURCES_EXCEEDED | ErrorCode::STREAM_STORE_FAILED => {
-            FaultKind::Full
-        }
-        ErrorCode::MEMORY_RESOURCES_EXCEEDED => FaultKind::Full,
-        ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => FaultKind::Conflict,
-        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => FaultKind::TooLarge,
-        _ => match error.code() {
-            404 => FaultKind::NotFound,
-            503 => FaultKind::Unavailable,
-            500 => FaultKind::Internal,
-            _ => FaultKind::Rejected,
-        },
-    };
-    Fault::new(kind, operation, error.to_string())
 }
 
 /// The fault of an event that was not acknowledged.

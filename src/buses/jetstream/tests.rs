@@ -40,11 +40,11 @@ fn a_jetstream_bus_is_read() {
         &json!({"url": "nats://a:4222, tls://b", "stream": "events", "replicas": 3, "storage": "memory", "token": secret}),
         &[],
     );
-    let servers: Vec<String> = config.servers.iter().map(ToString::to_string).collect();
+    let servers: Vec<String> = config.access.servers.iter().map(ToString::to_string).collect();
     assert_eq!(servers, ["a:4222", "b:4222"]);
-    assert!(config.tls.is_some());
+    assert!(config.access.tls.is_some());
     assert_eq!((config.replicas, config.storage), (3, Storage::Memory));
-    assert!(matches!(config.login, Login::Token(_)));
+    assert!(matches!(config.access.login, Login::Token(_)));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn what_is_wrong_is_named() {
     check(&json!({"url": "nats://a", "user": secret}), &["j: \"user\" needs \"password\""]);
     check(
         &json!({"url": "nats://a", "token": secret, "credentials": secret}),
-        &["j: \"user\" with \"password\", \"token\" and \"credentials\" exclude each other"],
+        &["j: \"user\" with \"password\", \"token\", \"credentials\" and \"nkey\" exclude each other"],
     );
     check(&json!({"url": "nats://u:p@a", "token": secret}), &["j.url: holds a login, which excludes the others"]);
 }
@@ -77,7 +77,7 @@ fn the_block_of_the_proposal_runs_on_jetstream_with_a_warning() {
     assert!(problems.is_empty(), "{problems}");
     let warned: Vec<&str> = problems.warnings().iter().map(|warning| warning.path.as_str()).collect();
     assert_eq!(warned, ["n", "n.natsStreamingClusterID"]);
-    assert_eq!(config.servers[0].to_string(), "localhost:4222");
+    assert_eq!(config.access.servers[0].to_string(), "localhost:4222");
 }
 
 #[test]

@@ -13,17 +13,20 @@ use crate::cli::report::Report;
 use crate::flow::letter;
 use crate::sources::http::Config;
 
-pub(super) fn judge<'a>(
-    events: impl Iterator<Item = (&'a String, &'a HttpEvent)>,
-    path: &FieldPath,
-    secrets: &dyn Secrets,
-    problems: &mut Problems,
-) {
+/// The kind, the event's name and the settings of every webhook, those that an object storage posts to
+/// among them.
+fn all(spec: &EventSourceSpec) -> impl Iterator<Item = (&'static str, &String, &HttpEvent)> {
+    let http = spec.http.iter().flatten().map(|(event, raw)| ("http", event, raw));
+    let posted = spec.s3.iter().flatten().filter(|(_, raw)| raw.mode == "webhook");
+    http.chain(posted.map(|(event, raw)| ("s3", event, &raw.http)))
+}
+
+pub(super) fn judge(spec: &EventSourceSpec, path: &FieldPath, secrets: &dyn Secrets, problems: &mut Problems) {
     let mut paths: BTreeMap<(u16, String), &str> = BTreeMap::new();
     // References are compared: the secrets themselves may be elsewhere.
     let mut ports: BTreeMap<u16, (&str, Option<&ServerTls>)> = BTreeMap::new();
-    for (event, raw) in events {
-        let path = path.field(event);
+    for (kind, event, raw) in all(spec) {
+        let path = path.field(kind).field(event);
         let Some(config) = Config::parse(raw, event, &path, secrets, problems) else { continue };
         judge_size(&config, &path, problems);
         let port = config.port;
@@ -45,14 +48,14 @@ pub(super) fn judge<'a>(
 /// Judges whether the webhooks of different `EventSource`s go together on one machine. In a cluster
 /// each `EventSource` has a pod, and so ports, of its own.
 pub(super) fn judge_together(documents: &Documents, report: &mut Report) {
-    let at = FieldPath::root().field("spec").field("http");
+    let spec = FieldPath::root().field("spec");
     let mut paths: BTreeMap<(u16, String), &Document<EventSourceSpec>> = BTreeMap::new();
     let mut ports: BTreeMap<u16, (&Document<EventSourceSpec>, Option<&ServerTls>)> = BTreeMap::new();
     for document in &documents.sources {
         one(report, &document.origin, |problems| {
             let elsewhere = |first: &Document<_>| !std::ptr::eq(first, document);
-            for (event, raw) in document.spec.http.iter().flatten() {
-                let at = at.field(event);
+            for (kind, event, raw) in all(&document.spec) {
+                let at = spec.field(kind).field(event);
                 // What is wrong with it alone was told before.
                 let parsed = Config::parse(raw, event, &at, &Unresolved, &mut Problems::new());
                 let Some(Config { port, path, .. }) = parsed else { continue };

@@ -15,22 +15,34 @@ use super::admin::{Admin, Watched};
 use super::{limits, signals};
 use crate::component::{Factory, Kind, Server};
 use crate::fault::Fault;
+use crate::sources::http::Ports;
 use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
 use attributes::Attributed;
+pub use source::s3_keys;
+
 use bus::{BusKind, Buses};
-use source::{CronSource, HttpSource, MqttSource, RabbitmqSource, RedisSource};
+#[cfg(feature = "kafka")]
+use source::KafkaSource;
+use source::{CronSource, HttpSource, KubernetesSource, MqttSource, NatsSource, RabbitmqSource, RedisSource, S3Source};
 
 /// The kinds that are compiled in.
-const KINDS: [&str; 8] = [
+const KINDS: &[&str] = &[
     "eventbus.embedded",
     "eventbus.jetstream",
+    #[cfg(feature = "kafka")]
+    "eventbus.kafka",
     "eventbus.redis",
     "eventsource.http",
     "eventsource.cron",
+    #[cfg(feature = "kafka")]
+    "eventsource.kafka",
+    "eventsource.kubernetes",
     "eventsource.mqtt",
+    "eventsource.nats",
     "eventsource.rabbitmq",
     "eventsource.redis",
+    "eventsource.s3",
 ];
 
 /// Where daprd looks for sockets when it is told nothing.
@@ -44,8 +56,8 @@ const INJECTED: &str = "DAPR_COMPONENT_SOCKETS_FOLDER";
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "Start it before daprd, which looks for sockets once. A Component of type pubsub.eventbus.embedded,
-state.eventbus.embedded (or jetstream, redis) or pubsub.eventsource.http (or cron, mqtt, rabbitmq, redis) then works from any
-Dapr app; the folder components/ has one of each. Restart daprd when this process was restarted."
+state.eventbus.embedded (or jetstream, kafka, redis) or pubsub.eventsource.http (or cron, kafka, kubernetes, mqtt, nats, rabbitmq,
+redis, s3) then works from any Dapr app; the folder components/ has one of each. Restart daprd when this process was restarted."
 )]
 pub struct Options {
     #[command(flatten)]
@@ -154,15 +166,23 @@ fn kinds(options: &Offer, buses: &Arc<Buses>, clock: &Clock) -> Vec<Kind> {
     let bus = |name, read| Kind { name, keeps_state: true, factory: Arc::new(BusKind { buses: buses.clone(), read }) };
     let source =
         |name, factory: Arc<dyn Factory>| Kind { name, keeps_state: false, factory: Arc::new(Attributed(factory)) };
+    let ports = Arc::new(Ports::new(options.bind, clock.clone()));
     let kinds = [
         bus("eventbus.embedded", bus::embedded),
         bus("eventbus.jetstream", bus::jetstream),
+        #[cfg(feature = "kafka")]
+        bus("eventbus.kafka", bus::kafka),
         bus("eventbus.redis", bus::redis),
-        source("eventsource.http", Arc::new(HttpSource::new(options.bind, clock.clone()))),
+        source("eventsource.http", Arc::new(HttpSource { ports: ports.clone() })),
         source("eventsource.cron", Arc::new(CronSource { buses: buses.clone(), clock: clock.clone() })),
+        #[cfg(feature = "kafka")]
+        source("eventsource.kafka", Arc::new(KafkaSource { clock: clock.clone() })),
+        source("eventsource.kubernetes", Arc::new(KubernetesSource { buses: buses.clone(), clock: clock.clone() })),
         source("eventsource.mqtt", Arc::new(MqttSource { clock: clock.clone() })),
+        source("eventsource.nats", Arc::new(NatsSource { clock: clock.clone() })),
         source("eventsource.redis", Arc::new(RedisSource)),
         source("eventsource.rabbitmq", Arc::new(RabbitmqSource { clock: clock.clone() })),
+        source("eventsource.s3", Arc::new(S3Source { ports, clock: clock.clone() })),
     ];
     kinds.into_iter().filter(|kind| wanted(kind.name)).collect()
 }

@@ -1,26 +1,28 @@
 //! Sources, made of Components.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::bus::Buses;
 use crate::api::Problems;
-use crate::api::metadata::{self, Metadata};
+use crate::api::event_source::S3Event;
+use crate::api::metadata::{self, Key, Metadata};
 use crate::buses::embedded;
-use crate::catalog::BusConfig;
+use crate::catalog::{BusConfig, S3Webhook, SourceConfig, s3_reader};
 use crate::component::{Factory, Made};
 use crate::event::Draft;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::outlet;
-use crate::sources::{cron, http, mqtt, rabbitmq, redis};
+#[cfg(feature = "kafka")]
+use crate::sources::kafka;
+use crate::sources::{cron, http, kubernetes, mqtt, nats, rabbitmq, redis, s3};
 use crate::task::Clock;
 
 /// Events of one source that wait for daprd; a webhook that finds it full answers 503.
 const OUTLET_BOUND: usize = 1024;
 
-/// The bus whose store keeps how far schedules have come.
+/// The bus whose store keeps how far schedules and watches have come.
 const SCHEDULES: &str = "schedules";
 
 /// The key that names the `source` of a Component's events that are no `CloudEvents` when they come; a slash
@@ -29,13 +31,7 @@ const SOURCE: &str = "source";
 
 /// Webhooks: one Component is one path; Components may share a port.
 pub struct HttpSource {
-    ports: http::Ports,
-}
-
-impl HttpSource {
-    pub fn new(host: IpAddr, clock: Clock) -> Self {
-        Self { ports: http::Ports::new(host, clock) }
-    }
+    pub ports: Arc<http::Ports>,
 }
 
 #[async_trait]
@@ -46,7 +42,7 @@ impl Factory for HttpSource {
         let config = http::Config::from_metadata(instance, &metadata, &mut problems);
         let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
         let (outlet, events) = outlet(OUTLET_BOUND);
-        let entry = http::Entry { config, outlet, source, ty: http::DEFAULT_TYPE.to_owned() };
+        let entry = http::Entry { config, outlet, source, ty: http::DEFAULT_TYPE.to_owned(), reader: None };
         Ok(Made::Source { source: self.ports.join(entry).await?, events })
     }
 }
@@ -74,6 +70,29 @@ impl Factory for CronSource {
     }
 }
 
+/// Kubernetes: one Component is one kind of object.
+pub struct KubernetesSource {
+    pub buses: Arc<Buses>,
+    pub clock: Clock,
+}
+
+#[async_trait]
+impl Factory for KubernetesSource {
+    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
+        let mut problems = Problems::new();
+        let (metadata, source) = origin(instance, metadata, &mut problems);
+        let config = kubernetes::Config::from_metadata(&metadata, &mut problems);
+        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
+        let opened =
+            self.buses.open(SCHEDULES, SCHEDULES, BusConfig::Embedded(embedded::config::Config::default())).await?;
+        let (outlet, events) = outlet(OUTLET_BOUND);
+        let (identity, ty) = (instance.to_owned(), kubernetes::DEFAULT_TYPE.to_owned());
+        let entry = kubernetes::Entry { config, outlet, identity, source, ty };
+        let source = kubernetes::Source::new(entry, opened.store, self.clock.clone());
+        Ok(Made::Source { source: Box::new(source), events })
+    }
+}
+
 /// MQTT: one Component is one topic filter.
 pub struct MqttSource {
     pub clock: Clock,
@@ -90,6 +109,46 @@ impl Factory for MqttSource {
         let entry =
             mqtt::Entry { config, outlet, identity: instance.to_owned(), source, ty: mqtt::DEFAULT_TYPE.to_owned() };
         Ok(Made::Source { source: Box::new(mqtt::Source::new(entry, self.clock.clone())), events })
+    }
+}
+
+/// Kafka: one Component is one topic.
+#[cfg(feature = "kafka")]
+pub struct KafkaSource {
+    pub clock: Clock,
+}
+
+#[cfg(feature = "kafka")]
+#[async_trait]
+impl Factory for KafkaSource {
+    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
+        let mut problems = Problems::new();
+        let (metadata, source) = origin(instance, metadata, &mut problems);
+        let config = kafka::Config::from_metadata(&metadata, &mut problems);
+        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
+        let (outlet, events) = outlet(OUTLET_BOUND);
+        let entry =
+            kafka::Entry { config, outlet, identity: instance.to_owned(), source, ty: kafka::DEFAULT_TYPE.to_owned() };
+        Ok(Made::Source { source: Box::new(kafka::Source::new(entry, self.clock.clone())), events })
+    }
+}
+
+/// NATS: one Component is one subject.
+pub struct NatsSource {
+    pub clock: Clock,
+}
+
+#[async_trait]
+impl Factory for NatsSource {
+    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
+        let mut problems = Problems::new();
+        let (metadata, source) = origin(instance, metadata, &mut problems);
+        let config = nats::Config::from_metadata(&metadata, &mut problems);
+        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
+        let (outlet, events) = outlet(OUTLET_BOUND);
+        let entry =
+            nats::Entry { config, outlet, identity: instance.to_owned(), source, ty: nats::DEFAULT_TYPE.to_owned() };
+        Ok(Made::Source { source: Box::new(nats::Source::new(entry, self.clock.clone())), events })
     }
 }
 
@@ -131,6 +190,54 @@ impl Factory for RabbitmqSource {
             ty: rabbitmq::DEFAULT_TYPE.to_owned(),
         };
         Ok(Made::Source { source: Box::new(rabbitmq::Source::new(entry, self.clock.clone())), events })
+    }
+}
+
+/// Object storage: one Component is one bucket's notifications, or those of all.
+pub struct S3Source {
+    pub ports: Arc<http::Ports>,
+    pub clock: Clock,
+}
+
+#[async_trait]
+impl Factory for S3Source {
+    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
+        let mut problems = Problems::new();
+        let (metadata, origin) = origin(instance, metadata, &mut problems);
+        let config = s3_config(instance, &metadata, &mut problems).filter(|_| problems.is_empty());
+        let (outlet, events) = outlet(OUTLET_BOUND);
+        let source = match config.ok_or_else(|| refused(&problems))? {
+            SourceConfig::S3Webhook(both) => {
+                let S3Webhook { http: config, s3 } = *both;
+                let (source, ty) = (origin, s3::TYPE_PREFIX.to_owned());
+                let entry = http::Entry { config, outlet, source, ty, reader: Some(s3_reader(s3)) };
+                self.ports.join(entry).await?
+            }
+            SourceConfig::S3Listen(config) => {
+                Box::new(s3::Source::new(s3::Entry { config: *config, outlet }, self.clock.clone()))
+            }
+            _ => return Err(refused(&problems)),
+        };
+        Ok(Made::Source { source, events })
+    }
+}
+
+/// The keys of a Component of this kind: its own, and those of the webhook that it may be.
+pub fn s3_keys() -> Vec<Key> {
+    [&s3::config::KEYS[..], &http::config::KEYS[..]].concat()
+}
+
+/// Reads the metadata of a Component; `None` when a problem was found.
+pub fn s3_config(instance: &str, metadata: &Metadata, problems: &mut Problems) -> Option<SourceConfig> {
+    let raw: S3Event = metadata::read(metadata, &s3_keys(), problems)?;
+    let s3 = s3::Config::from_metadata(&raw, metadata, problems)?;
+    match s3.mode {
+        s3::config::Mode::Listen(_) => Some(SourceConfig::S3Listen(Box::new(s3))),
+        s3::config::Mode::Webhook => {
+            let values = metadata::Values(metadata);
+            let http = http::Config::parse(&raw.http, instance, &metadata::path(), &values, problems)?;
+            Some(SourceConfig::S3Webhook(Box::new(S3Webhook { http, s3 })))
+        }
     }
 }
 

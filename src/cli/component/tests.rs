@@ -9,10 +9,10 @@ use serde_json::Value as Json;
 use super::*;
 use crate::api::Problems;
 use crate::api::metadata::Metadata;
-use crate::buses::{embedded, jetstream, redis};
+use crate::buses::{embedded, jetstream, kafka, redis};
 use crate::cli::documents;
 use crate::fault::FaultKind;
-use crate::sources::{self, cron, http, mqtt, rabbitmq};
+use crate::sources::{self, cron, http, kubernetes, mqtt, nats, rabbitmq};
 
 fn components() -> BTreeMap<String, Json> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("components");
@@ -60,6 +60,10 @@ fn every_kind_has_a_component_that_its_parser_takes() {
                 metadata.remove("bus").unwrap();
                 redis::config::Config::from_metadata(&metadata, &mut problems).unwrap();
             }
+            "eventbus.kafka" => {
+                metadata.remove("bus").unwrap();
+                kafka::config::Config::from_metadata(&metadata, &mut problems).unwrap();
+            }
             "eventbus.jetstream" => {
                 metadata.remove("bus").unwrap();
                 jetstream::config::Config::from_metadata(&metadata, &mut problems).unwrap();
@@ -74,8 +78,20 @@ fn every_kind_has_a_component_that_its_parser_takes() {
             "eventsource.cron" => {
                 cron::Config::from_metadata(&metadata, &mut problems).unwrap();
             }
+            "eventsource.kafka" => {
+                sources::kafka::Config::from_metadata(&metadata, &mut problems).unwrap();
+            }
             "eventsource.mqtt" => {
                 mqtt::Config::from_metadata(&metadata, &mut problems).unwrap();
+            }
+            "eventsource.kubernetes" => {
+                kubernetes::Config::from_metadata(&metadata, &mut problems).unwrap();
+            }
+            "eventsource.nats" => {
+                nats::Config::from_metadata(&metadata, &mut problems).unwrap();
+            }
+            "eventsource.s3" => {
+                source::s3_config("x", &metadata, &mut problems).unwrap();
             }
             "eventsource.rabbitmq" => {
                 rabbitmq::Config::from_metadata(&metadata, &mut problems).unwrap();
@@ -123,11 +139,12 @@ async fn an_unknown_key_is_refused_with_the_known_ones() {
 
 #[tokio::test]
 async fn the_attributes_of_a_component_are_judged_and_the_kind_does_not_see_them() {
-    let ports: Arc<dyn Factory> = Arc::new(HttpSource::new(IpAddr::from([127, 0, 0, 1]), Clock::system()));
+    let ports = Arc::new(Ports::new(IpAddr::from([127, 0, 0, 1]), Clock::system()));
+    let kind: Arc<dyn Factory> = Arc::new(HttpSource { ports });
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let make = async |name: &str, value: &str| {
         let metadata = pairs(&[("port", &port), (name, value)]);
-        Attributed(ports.clone()).make("hooks", &metadata).await.map(drop).map_err(|fault| fault.to_string())
+        Attributed(kind.clone()).make("hooks", &metadata).await.map(drop).map_err(|fault| fault.to_string())
     };
     make("attributes.region", "eu").await.unwrap();
     let wrong = make("attributes.id", "1").await.unwrap_err();

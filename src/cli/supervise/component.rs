@@ -27,10 +27,6 @@ impl Component {
     pub fn set(&mut self, key: &str, setting: Setting) {
         self.metadata.push((key.to_owned(), setting));
     }
-
-    pub fn has(&self, key: &str) -> bool {
-        self.metadata.iter().any(|(known, _)| known == key)
-    }
 }
 
 /// As YAML: a text in JSON's quotes is one in YAML's.

@@ -1,6 +1,8 @@
 //! A request to its events.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -36,6 +38,30 @@ pub(super) struct Terms<'a> {
 
 /// The events of a request; none when it is an empty batch.
 pub(super) type Events = SmallVec<[Event; 1]>;
+
+/// Makes the events of a body in a way of its own, for senders whose notifications are their own format.
+#[derive(Clone)]
+pub struct Reader(Arc<Read>);
+
+type Read = dyn Fn(&[u8]) -> Result<Vec<Event>, InvalidEvent> + Send + Sync;
+
+impl Reader {
+    pub fn new(read: impl Fn(&[u8]) -> Result<Vec<Event>, InvalidEvent> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// # Errors
+    /// When the body is not what it must be.
+    pub(super) fn events(&self, body: &[u8]) -> Result<Events, InvalidEvent> {
+        (self.0)(body).map(Events::from)
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reader")
+    }
+}
 
 /// Reads the events of a request.
 ///

@@ -21,6 +21,7 @@ mod signature;
 mod source;
 
 pub use config::Config;
+pub use message::Reader;
 pub use ports::Ports;
 pub use source::{Entry, Source, check_tls};
 

@@ -138,7 +138,7 @@ mod tests {
         let raw = serde_json::from_value(raw).unwrap();
         let config = Config::parse(&raw, "x", &root, &secret::Unresolved, &mut Problems::new()).unwrap();
         let (outlet, events) = outlet(4);
-        (Entry { config, outlet, source: format!("/tests{path}"), ty: "t".to_owned() }, events)
+        (Entry { config, outlet, source: format!("/tests{path}"), ty: "t".to_owned(), reader: None }, events)
     }
 
     /// Posts a body; the status of the answer.

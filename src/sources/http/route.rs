@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::config::Config;
-use super::message::{self, Events, Terms};
+use super::message::{self, Events, Reader, Terms};
 use super::receipts::Receipts;
 use super::signature::{Bearer, Verifier};
 use super::source::{Entry, refused};
@@ -58,6 +58,7 @@ pub(super) struct Route {
     outlet: Outlet,
     source: String,
     ty: String,
+    reader: Option<Reader>,
     /// The value of `Allow`.
     allow: HeaderValue,
     /// The body of the answer to what was kept.
@@ -158,7 +159,7 @@ impl Route {
     /// # Errors
     /// When a secret cannot be used.
     pub(super) fn new(entry: Entry) -> Result<Self, Fault> {
-        let Entry { config, outlet, source, ty } = entry;
+        let Entry { config, outlet, source, ty, reader } = entry;
         let mut allow = String::from("OPTIONS");
         for method in &config.methods {
             allow.push_str(", ");
@@ -170,7 +171,7 @@ impl Route {
         let verifier = config.signature.as_ref().map(Verifier::new).transpose()?;
         let reply = Bytes::from(config.response.body.clone());
         let (closed, answering) = (AtomicBool::new(false), tokio::sync::RwLock::new(()));
-        Ok(Self { config, outlet, source, ty, allow, reply, bearer, verifier, closed, answering })
+        Ok(Self { config, outlet, source, ty, reader, allow, reply, bearer, verifier, closed, answering })
     }
 
     fn is_closed(&self) -> bool {
@@ -244,8 +245,11 @@ impl Route {
             stripe: self.verifier.as_ref().is_some_and(Verifier::is_stripe),
             now,
         };
-        let events = message::events(&head.headers, &body, &terms)
-            .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+        let events = match &self.reader {
+            Some(reader) => reader.events(&body),
+            None => message::events(&head.headers, &body, &terms),
+        };
+        let events = events.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
         // They share the connection's buffer, which it can use again once they are gone.
         drop((head, body));
         self.keep(events, now).await.map_err(|fault| self.not_kept(&fault))
@@ -326,7 +330,7 @@ mod tests {
             response: Reply::default(),
             json_body: false,
         };
-        Route::new(Entry { config, outlet, source: "/s".to_owned(), ty: "t".to_owned() }).unwrap()
+        Route::new(Entry { config, outlet, source: "/s".to_owned(), ty: "t".to_owned(), reader: None }).unwrap()
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::config::{Config, TlsConfig};
+use super::message::Reader;
 use super::route::Routes;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Outlet, Source as Run};
@@ -21,6 +22,8 @@ pub struct Entry {
     pub source: String,
     /// The `type` of events that are wrapped, such as [`super::DEFAULT_TYPE`].
     pub ty: String,
+    /// Makes the events of a body instead of what is described here.
+    pub reader: Option<Reader>,
 }
 
 /// Serves one port.

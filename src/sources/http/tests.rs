@@ -35,7 +35,7 @@ fn config() -> Config {
 }
 
 fn entry(config: Config, outlet: Outlet) -> Entry {
-    Entry { config, outlet, source: "/shop".to_owned(), ty: DEFAULT_TYPE.to_owned() }
+    Entry { config, outlet, source: "/shop".to_owned(), ty: DEFAULT_TYPE.to_owned(), reader: None }
 }
 
 struct Served {

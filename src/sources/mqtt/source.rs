@@ -12,6 +12,7 @@ use super::config::{Config, Qos};
 use super::link::{Acks, Heard, Link};
 use super::message::{self, Message, Terms};
 use super::slots::{Slots, Taken, Token};
+use crate::dial::Attempts;
 use crate::fault::Fault;
 use crate::flow::{self, Handout, Kept, Outlet, Position};
 use crate::task::{self, Backoff, Clock, Shutdown};
@@ -117,15 +118,15 @@ impl Intake<'_> {
     /// the settings allow are used up.
     async fn listen(&self, link: &mut Link) -> Result<(), Fault> {
         let Config { qos, backoff, topic, .. } = &self.entry.config;
-        let pauses = Backoff { base: backoff.base, factor: backoff.factor, jitter: backoff.jitter, cap: backoff.cap };
-        let (mut failures, mut agreed, mut count) = (0, false, 0);
+        let mut attempts = Attempts::new("the MQTT broker", backoff);
+        let mut count = 0;
         loop {
             let fault = match link.next().await {
                 Ok(Heard::Connected { resumed }) => {
                     lock(self.slots).connected(resumed);
                     // Asking anew would bring the retained messages anew.
-                    if resumed && agreed {
-                        failures = 0;
+                    if resumed && attempts.has_agreed() {
+                        attempts.agreed();
                         tracing::info!(topic, "connected again to the MQTT broker");
                         continue;
                     }
@@ -135,7 +136,7 @@ impl Intake<'_> {
                     }
                 }
                 Ok(Heard::Subscribed) => {
-                    (failures, agreed) = (0, true);
+                    attempts.agreed();
                     tracing::info!(topic, "subscribed at the MQTT broker");
                     continue;
                 }
@@ -153,14 +154,7 @@ impl Intake<'_> {
             };
             lock(self.slots).disconnected();
             link.forget(*qos);
-            failures += 1;
-            let last = backoff.steps.is_some_and(|steps| failures >= steps);
-            if last || (!agreed && !fault.is_retryable()) {
-                return Err(fault);
-            }
-            let pause = pauses.pause(failures);
-            tracing::warn!(fault = fault.chain(), failures, ?pause, "no connection to the MQTT broker; trying again");
-            task::sleep(pause).await;
+            attempts.failed(fault).await?;
         }
     }
 

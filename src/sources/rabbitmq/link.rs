@@ -26,10 +26,10 @@ const CONSUMER: &str = "penstock";
 const NOT_FOUND: u16 = 404;
 
 /// Consumes one queue.
-pub(super) struct Link {
+pub struct Link {
     connection: Connection,
     channel: Channel,
-    pub consumer: Consumer,
+    pub(super) consumer: Consumer,
 }
 
 impl Link {

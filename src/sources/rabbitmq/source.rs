@@ -1,5 +1,6 @@
 //! Takes messages in, hands events out, and acknowledges what was kept.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use lapin::options::{BasicAckOptions, BasicNackOptions};
 use super::config::Config;
 use super::link::{self, Link};
 use super::message::{self, Terms};
+use crate::dial;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{self, Handout, Kept, Outlet, Position};
 use crate::task::{self, Backoff, Clock, Shutdown};
@@ -54,43 +56,34 @@ impl Source {
 #[async_trait]
 impl flow::Source for Source {
     async fn run(self: Box<Self>, shutdown: Shutdown) -> Result<(), Fault> {
-        let Config { queue, backoff, .. } = &self.entry.config;
-        let queue = queue.clone().unwrap_or_else(|| format!("penstock.{}", self.entry.identity.replace('/', ".")));
-        let pauses = Backoff { base: backoff.base, factor: backoff.factor, jitter: backoff.jitter, cap: backoff.cap };
-        let (mut failures, mut agreed) = (0, false);
-        loop {
-            // Dropping it half way leaves nothing behind but a connection that closes.
-            let opened = tokio::select! {
-                () = shutdown.requested() => return Ok(()),
-                opened = Link::open(&self.entry.config, &queue) => opened,
-            };
-            let fault = match opened {
-                Ok(link) => {
-                    (failures, agreed) = (0, true);
-                    tracing::info!(queue, "consuming from RabbitMQ");
-                    match self.consume(link, &shutdown).await {
-                        Ok(()) => return Ok(()),
-                        Err(fault) => fault.with_context("queue", &queue),
-                    }
-                }
-                Err(fault) => fault,
-            };
-            failures += 1;
-            let last = backoff.steps.is_some_and(|steps| failures >= steps);
-            if last || (!agreed && !fault.is_retryable()) {
-                return Err(fault);
-            }
-            let pause = pauses.pause(failures);
-            tracing::warn!(fault = fault.chain(), failures, ?pause, "no connection to RabbitMQ; trying again");
-            tokio::select! {
-                () = shutdown.requested() => return Ok(()),
-                () = task::sleep(pause) => {}
-            }
-        }
+        dial::work(&*self, &self.entry.config.backoff, &shutdown).await
+    }
+}
+
+impl dial::Client for Source {
+    const SERVER: &'static str = "RabbitMQ";
+    type Link = Link;
+
+    async fn open(&self) -> Result<Link, Fault> {
+        let queue = self.queue();
+        let link = Link::open(&self.entry.config, &queue).await?;
+        tracing::info!(%queue, "consuming from RabbitMQ");
+        Ok(link)
+    }
+
+    async fn work(&self, link: Link, shutdown: &Shutdown) -> Result<(), Fault> {
+        self.consume(link, shutdown).await.map_err(|fault| fault.with_context("queue", self.queue()))
     }
 }
 
 impl Source {
+    fn queue(&self) -> Cow<'_, str> {
+        match &self.entry.config.queue {
+            Some(queue) => queue.into(),
+            None => format!("penstock.{}", self.entry.identity.replace('/', ".")).into(),
+        }
+    }
+
     /// Works with one connection until it is lost, or until `shutdown` and everything is settled.
     async fn consume(&self, mut link: Link, shutdown: &Shutdown) -> Result<(), Fault> {
         let mut out = FuturesUnordered::new();

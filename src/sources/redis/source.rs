@@ -11,7 +11,7 @@ use redis::{Cmd, FromRedisValue};
 use super::config::{Config, Topology};
 use super::desk::Desk;
 use super::message::{self, Raw, Terms};
-use crate::dial::{Link, Servers, Target, connect, fault};
+use crate::dial::{Attempts, Link, Servers, Target, connect, fault};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{self, Outlet};
 use crate::task::{self, Backoff, Group, Shutdown};
@@ -150,9 +150,8 @@ impl Source {
     /// Reads until `stop`; outages are waited out.
     async fn read(&self, stop: Shutdown) -> Result<(), Fault> {
         let mut line = Line { source: self, link: None, block: BLOCK };
-        let backoff = &self.config.backoff;
-        let pauses = Backoff { base: backoff.base, factor: backoff.factor, jitter: backoff.jitter, cap: backoff.cap };
-        let (mut failures, mut joined) = (0, false);
+        let mut attempts = Attempts::new("Redis", &self.config.backoff);
+        let mut joined = false;
         while !stop.is_requested() {
             let turn = async {
                 if !joined {
@@ -162,7 +161,7 @@ impl Source {
                 self.turn(&mut line, &stop).await
             };
             let Err(fault) = turn.await else {
-                failures = 0;
+                attempts.agreed();
                 continue;
             };
             match fault.kind() {
@@ -172,18 +171,10 @@ impl Source {
                 _ if !fault.is_retryable() => return Err(fault),
                 _ => {}
             }
-            failures += 1;
-            if backoff.steps.is_some_and(|steps| failures >= steps) {
-                return Err(fault);
-            }
-            tracing::warn!(
-                fault = fault.chain(),
-                stream = self.config.stream,
-                "the stream cannot be read; trying again"
-            );
+            let fault = fault.with_context("stream", &self.config.stream);
             tokio::select! {
                 () = stop.requested() => {}
-                () = task::sleep(pauses.pause(failures)) => {}
+                again = attempts.failed(fault) => again?,
             }
         }
         Ok(())

@@ -7,11 +7,12 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::jetstream::stream::RetentionPolicy;
 use async_trait::async_trait;
+use penstock::api::client::Tls;
 use penstock::api::event_bus::JetstreamBus;
 use penstock::api::secret::Unresolved;
 use penstock::api::{FieldPath, Problems, Secret};
 use penstock::buses::jetstream::Jetstream;
-use penstock::buses::jetstream::config::{Config, Keep, Login, Tls};
+use penstock::buses::jetstream::config::{Access, Config, Keep, Login};
 use penstock::event::{Data, Value};
 use penstock::fault::{Fault, FaultKind};
 use penstock::flow::{Bus, Deduplicate, Group, Outgoing, Position, Published, Topic};
@@ -30,6 +31,15 @@ impl Server {
     async fn bus(&self) -> Arc<Jetstream> {
         Arc::new(Jetstream::open(config(&self.0.url()), Clock::system()).await.unwrap())
     }
+}
+
+fn with_login(url: &str, login: Login) -> Config {
+    let config = config(url);
+    Config { access: Access { login, ..config.access }, ..config }
+}
+
+fn with_tls(config: Config, tls: Tls) -> Config {
+    Config { access: Access { tls: Some(tls), ..config.access }, ..config }
 }
 
 fn config(url: &str) -> Config {
@@ -249,9 +259,9 @@ async fn what_cannot_be_used_is_told_at_once() {
         system_account: SYS
     "#;
     let server = NatsServer::start(users);
-    let with = |user: &str, password: &str| Config {
-        login: Login::User { user: Secret::new(user), password: Secret::new(password) },
-        ..config(&server.url())
+    let with = |user: &str, password: &str| {
+        let login = Login::User { user: Secret::new(user), password: Secret::new(password) };
+        with_login(&server.url(), login)
     };
     Jetstream::open(with("good", "right"), Clock::system()).await.unwrap().close().await.unwrap();
     let check = |fault: &Fault, kind: FaultKind| assert_eq!(fault.kind(), kind, "{fault:?}");
@@ -260,13 +270,11 @@ async fn what_cannot_be_used_is_told_at_once() {
     assert!(!wrong.chain().contains("wrong\""), "{}", wrong.chain());
     check(&refused(config(&server.url())).await, FaultKind::Denied);
     check(&refused(with("weak", "right")).await, FaultKind::Denied);
-    check(&refused(Config { login: Login::Token(Secret::new("x")), ..config(&server.url()) }).await, FaultKind::Denied);
-    check(
-        &refused(Config { login: Login::Credentials(Secret::new("x")), ..config(&server.url()) }).await,
-        FaultKind::Malformed,
-    );
-    let tls = Config { tls: Some(Tls::default()), ..with("good", "right") };
-    check(&refused(tls).await, FaultKind::Unavailable);
+    let other = |login: Login| refused(with_login(&server.url(), login));
+    check(&other(Login::Token(Secret::new("x"))).await, FaultKind::Denied);
+    check(&other(Login::Nkey(Secret::new("x"))).await, FaultKind::Denied);
+    check(&other(Login::Credentials(Secret::new("x"))).await, FaultKind::Malformed);
+    check(&refused(with_tls(with("good", "right"), Tls::default())).await, FaultKind::Unavailable);
     let nobody = config(&format!("nats://127.0.0.1:{}", crate::support::free_port()));
     check(&refused(nobody).await, FaultKind::Unavailable);
 }
@@ -280,7 +288,7 @@ async fn tls_is_checked_unless_it_is_told_not_to_be() {
     std::fs::write(folder.path().join("key"), &key).unwrap();
     let file = |name: &str| folder.path().join(name).display().to_string();
     let server = NatsServer::start(&format!("tls {{ cert_file: {:?}, key_file: {:?} }}", file("cert"), file("key")));
-    let with = |tls: Tls| Config { tls: Some(tls), ..config(&server.url()) };
+    let with = |tls: Tls| with_tls(config(&server.url()), tls);
     let fault = refused(with(Tls::default())).await;
     assert_eq!(fault.kind(), FaultKind::Unavailable, "{fault:?}");
     let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.pem();

@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod brokered;
 mod brokers;
 mod faults;
 mod publish;
+mod published;
 mod python;
 mod sources;
 mod state;

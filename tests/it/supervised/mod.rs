@@ -7,4 +7,5 @@ mod children;
 mod end;
 mod flow;
 mod kill;
+mod kinds;
 mod refused;

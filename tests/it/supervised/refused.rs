@@ -29,7 +29,7 @@ async fn what_daprd_has_no_component_for_is_refused_by_its_field() {
     let yaml = "apiVersion: events.openfunction.io/v1alpha1
 kind: EventBus
 metadata: {name: default}
-spec: {jetstream: {url: nats://127.0.0.1:1}}
+spec: {natsStreaming: {natsURL: nats://127.0.0.1:1, natsStreamingClusterID: stan, startAtSequence: 5}}
 ---
 apiVersion: events.openfunction.io/v1alpha1
 kind: EventSource
@@ -37,7 +37,7 @@ metadata: {name: shop}
 spec: {http: {orders: {}}}
 ";
     let text = refused(yaml, through_daprd()).await;
-    assert!(text.contains("spec.jetstream: --dapr has no component of this bus yet"), "{text}");
+    assert!(text.contains("spec.natsStreaming.startAtSequence: cannot be said to a component"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use crate::api::event_bus::{BusSpec, JetstreamBus, RetentionSpec};
 use crate::api::metadata::{self, Key, Metadata, Shape, Values};
 
 /// The keys of a Component.
-const KEYS: [Key; 15] = [
+pub const KEYS: [Key; 16] = [
     ("url", Shape::Text),
     ("stream", Shape::Text),
     ("replicas", Shape::Number),
@@ -17,6 +17,7 @@ const KEYS: [Key; 15] = [
     ("password", Shape::Secret),
     ("token", Shape::Secret),
     ("credentials", Shape::Secret),
+    ("nkey", Shape::Secret),
     ("tls.ca", Shape::Secret),
     ("tls.cert", Shape::Secret),
     ("tls.key", Shape::Secret),

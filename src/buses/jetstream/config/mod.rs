@@ -7,16 +7,15 @@ mod start;
 
 use std::time::Duration;
 
+pub use component::KEYS;
 pub use start::Start;
 
-pub use crate::api::Secret;
-pub use crate::api::client::Tls;
-use crate::api::client::{self, Address, Endpoint};
+use crate::api::client;
+use crate::api::client::nats::Fields;
+pub use crate::api::client::nats::{Access, Login};
 use crate::api::event_bus::{JetstreamBus, NatsNative, NatsStreamingBus};
-use crate::api::{FieldPath, Problems, Secrets, secret, value};
+use crate::api::{FieldPath, Problems, Secrets, value};
 
-/// Schemes and their default ports.
-const SCHEMES: [(&str, u16); 2] = [("nats", 4222), ("tls", 4222)];
 /// The most replicas of a stream that `JetStream` keeps.
 const MAX_REPLICAS: u32 = 5;
 const DEFAULT_ACK_WAIT: Duration = Duration::from_secs(30);
@@ -27,10 +26,7 @@ const MAX_STREAM: usize = 240;
 /// A NATS cluster with `JetStream` as a bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    pub servers: Vec<Endpoint>,
-    /// TLS; without settings of its own when only an address asks for it.
-    pub tls: Option<Tls>,
-    pub login: Login,
+    pub access: Access,
     /// The stream that holds all topics; named after the bus when absent.
     pub stream: Option<String>,
     pub replicas: u32,
@@ -61,20 +57,6 @@ impl Default for Keep {
     }
 }
 
-/// How the client proves who it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Login {
-    #[default]
-    None,
-    User {
-        user: Secret,
-        password: Secret,
-    },
-    Token(Secret),
-    /// The text of a credentials file.
-    Credentials(Secret),
-}
-
 /// Where a stream is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Storage {
@@ -87,15 +69,15 @@ impl Config {
     /// Reads the `jetstream` block that stands at `path`.
     pub fn parse(raw: &JetstreamBus, path: &FieldPath, secrets: &dyn Secrets, problems: &mut Problems) -> Self {
         let mut config = Self::at(&raw.url, &path.field("url"), problems);
-        let own = login(raw, path, secrets, problems);
-        match (&config.login, own) {
-            (_, Login::None) => {}
-            (Login::None, own) => config.login = own,
-            _ => problems.push(&path.field("url"), "holds a login, which excludes the others"),
-        }
-        if let Some(tls) = &raw.tls {
-            config.tls = Some(Tls::parse(tls, &path.field("tls"), secrets, problems));
-        }
+        let fields = Fields {
+            user: raw.user.as_ref(),
+            password: raw.password.as_ref(),
+            token: raw.token.as_ref(),
+            credentials: raw.credentials.as_ref(),
+            nkey: raw.nkey.as_ref(),
+            tls: raw.tls.as_ref(),
+        };
+        config.access = config.access.with(fields, path, secrets, problems);
         config.stream = raw.stream.as_deref().map(|name| stream(name, &path.field("stream"), problems));
         config.replicas = raw.replicas.unwrap_or(1);
         if !(1..=MAX_REPLICAS).contains(&config.replicas) {
@@ -135,26 +117,8 @@ impl Config {
 
     /// The defaults, with one address or several comma separated ones.
     fn at(urls: &str, path: &FieldPath, problems: &mut Problems) -> Self {
-        let mut servers = Vec::new();
-        let mut tls = None;
-        let mut login = Login::None;
-        for url in urls.split(',').map(str::trim) {
-            let Address { scheme, endpoint, user, password } = client::address(url, &SCHEMES, path, problems);
-            servers.extend(endpoint);
-            if scheme == "tls" {
-                tls = Some(Tls::default());
-            }
-            // As NATS clients have it: a user alone is a token.
-            login = match (user, password) {
-                (Some(user), Some(password)) => Login::User { user, password },
-                (Some(token), None) => Login::Token(token),
-                (None, _) => login,
-            };
-        }
         Self {
-            servers,
-            tls,
-            login,
+            access: Access::at(urls, path, problems),
             stream: None,
             replicas: 1,
             storage: Storage::default(),
@@ -177,25 +141,6 @@ impl Config {
     #[must_use]
     pub fn keeping(self, keep: Keep) -> Self {
         Self { keep, ..self }
-    }
-}
-
-fn login(raw: &JetstreamBus, path: &FieldPath, secrets: &dyn Secrets, problems: &mut Problems) -> Login {
-    let mut read = |name: &str, source: &Option<_>| {
-        source.as_ref().map(|source| secret::read(source, &path.field(name), secrets, problems))
-    };
-    let (user, password) = (read("user", &raw.user), read("password", &raw.password));
-    let (token, credentials) = (read("token", &raw.token), read("credentials", &raw.credentials));
-    let by_user = user.is_some() || password.is_some();
-    if [by_user, token.is_some(), credentials.is_some()].into_iter().filter(|set| *set).count() > 1 {
-        problems.push(path, "\"user\" with \"password\", \"token\" and \"credentials\" exclude each other");
-    }
-    let pair = client::pair(user, password, ("user", "password"), path, problems);
-    match (credentials, token, pair) {
-        (Some(credentials), _, _) => Login::Credentials(credentials),
-        (None, Some(token), _) => Login::Token(token),
-        (None, None, Some((user, password))) => Login::User { user, password },
-        (None, None, None) => Login::None,
     }
 }
 

@@ -95,11 +95,8 @@ fn event_sources_are_judged() {
     );
     check(
         "EventSource",
-        "nats: {a: {url: \"nats://n\", subject: s}}\ns3: {b: {mode: listen}}",
-        &[
-            "5:3: warning: spec.nats: the nats source is not supported by this version yet",
-            "6:3: warning: spec.s3: the s3 source is not supported by this version yet",
-        ],
+        "kubernetes: {a: {apiVersion: v1, kind: Pod}}",
+        &["5:3: warning: spec.kubernetes: the kubernetes source is not supported by this version yet"],
     );
 }
 
@@ -107,6 +104,11 @@ fn event_sources_are_judged() {
 fn webhooks_of_one_port_agree() {
     let tls = "{cert: {file: c}, key: {file: k}}";
     check("EventSource", "http: {a: {path: /x}, b: {path: /x, port: 9000}, c: {}}", &[]);
+    check(
+        "EventSource",
+        "http: {a: {path: /x}}\ns3: {b: {mode: webhook, path: /x}}",
+        &["6:27: spec.s3.b.path: \"a\" has the path /x of port 8080 already"],
+    );
     check(
         "EventSource",
         "http: {a: {path: /x}, b: {path: /x}}",

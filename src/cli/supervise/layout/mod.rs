@@ -1,4 +1,11 @@
 //! What daprd and the workloads are told: the documents, written as Dapr Components and plans. Pure.
+//!
+//! - `buses`, `sources`: the settings of a kind, as its Component has them.
+//! - `routing`: the plan of a router.
+
+mod buses;
+mod routing;
+mod sources;
 
 use std::collections::BTreeSet;
 
@@ -6,28 +13,11 @@ use serde_json::{Map, Value as Json, json};
 
 use super::component::{Component, Setting};
 use crate::api::event_source::EventSourceSpec;
-use crate::api::metadata::{self, Key, Written};
-use crate::api::{FieldPath, Problems, Secret, SecretSource, Secrets};
-use crate::buses::embedded;
-use crate::catalog::BusConfig;
+use crate::api::metadata::Written;
+use crate::api::{FieldPath, Problems, Secret, SecretValue, Secrets};
 use crate::cli::documents::{Document, Documents, Origin};
 use crate::cli::report::Report;
-use crate::cli::run::{BusPlan, CONSUMER_GROUP, Feed, Plan};
-use crate::router::route::DEFAULT_BUS;
-use crate::sources::{cron, http};
-
-/// The sources that are components: the kind, and the keys of its Component.
-const SOURCES: [(&str, &[Key]); 2] = [(http::KIND, &http::config::KEYS), ("cron", &cron::config::KEYS)];
-
-/// The kind of the bus's component.
-const BUS: &str = "eventbus.embedded";
-
-/// The blocks of a bus that name another back end.
-const OTHER_BUSES: [&str; 6] = ["jetstream", "nats", "natsStreaming", "kafka", "redis", "component"];
-
-/// Fields of an event that are no matter of its component: the intake sets the attributes, and the rest
-/// counts in a cluster, or for sources that connect to something.
-const NOT_THE_COMPONENTS: [&str; 4] = ["attributes", "jsonBody", "connectionBackoff", "scaleOption"];
+use crate::cli::run::{BusPlan, Feed, Plan};
 
 /// What daprd replaces in the values of a Component, wherever it stands.
 const TEMPLATES: [&str; 4] = ["{uuid}", "{podName}", "{namespace}", "{appID}"];
@@ -83,8 +73,8 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn write(mut self, report: &mut Report) -> Layout {
-        self.refuse_other_buses(report);
-        let buses: Vec<(usize, Json)> = (0..self.plan.buses.len()).map(|index| (index, self.bus(index))).collect();
+        let buses: Vec<(usize, Json)> =
+            (0..self.plan.buses.len()).map(|index| (index, self.bus(index, report))).collect();
         let mut feeds: Vec<Vec<Json>> = vec![Vec::new(); buses.len()];
         for document in &self.documents.sources {
             tell(report, &document.origin, |problems| {
@@ -112,37 +102,19 @@ impl Writer<'_> {
         self.layout
     }
 
-    fn refuse_other_buses(&self, report: &mut Report) {
-        let named = self.documents.buses.iter().map(|bus| (&bus.origin, full(bus), &bus.spec.bus));
-        let cluster = self.documents.cluster_buses.iter().map(|bus| (&bus.origin, full(bus), &bus.spec.bus));
-        for (origin, name, spec) in named.chain(cluster) {
-            let plan = self.plan.buses.iter().find(|bus| bus.name == name);
-            if plan.is_none_or(|bus| matches!(bus.config, BusConfig::Embedded(_))) {
-                continue;
-            }
-            let spec = object(spec);
-            let path = FieldPath::root().field("spec");
-            let block = OTHER_BUSES.iter().find(|block| spec.get(**block).is_some_and(|value| !value.is_null()));
-            tell(report, origin, |problems| {
-                let path = block.map_or_else(|| path.clone(), |block| path.field(block));
-                problems.push_help(
-                    &path,
-                    "--dapr has no component of this bus yet",
-                    "use embedded, or leave out --dapr",
-                );
-            });
-        }
-    }
-
     /// The Component of a bus; its place in a plan.
-    fn bus(&mut self, index: usize) -> Json {
+    fn bus(&mut self, index: usize, report: &mut Report) -> Json {
         let BusPlan { name, config, .. } = &self.plan.buses[index];
-        let mut component = Component::new(self.free_name(&name.replace('/', ".")), format!("pubsub.{BUS}"));
-        if let BusConfig::Embedded(config) = config {
-            component.metadata = settings(config);
+        let kind = buses::kind(config);
+        let mut component = Component::new(self.free_name(&name.replace('/', ".")), format!("pubsub.{kind}"));
+        if let Some((origin, spec)) = bus_document(self.documents, name) {
+            let mut problems = Problems::new();
+            let written = buses::settings(&spec, config, &mut problems);
+            self.set(&mut component, &FieldPath::root().field("spec"), written, &mut problems);
+            report.add(origin, problems);
         }
         let endpoint = json!({"component": component.name});
-        self.layout.kinds.insert(BUS.to_owned());
+        self.layout.kinds.insert(kind.to_owned());
         self.layout.components.push(component);
         endpoint
     }
@@ -154,37 +126,18 @@ impl Writer<'_> {
         names.find(is_free).unwrap_or_default()
     }
 
-    /// The Component of one event; its feed. `None` when it was refused.
+    /// The Component of one event; its feed. `None` when it is of no kind.
     fn feed(&mut self, feed: &Feed, document: &Document<EventSourceSpec>, problems: &mut Problems) -> Option<Json> {
-        let path = FieldPath::root().field("spec");
         let spec = object(&document.spec);
-        let known = SOURCES.iter().find_map(|(kind, keys)| Some((*kind, *keys, spec.get(*kind)?.get(&feed.event)?)));
-        let Some((kind, keys, Json::Object(event))) = known else {
-            let kinds = SOURCES.map(|(kind, _)| kind).join(", ");
-            let of = spec.iter().find(|(_, events)| events.get(&feed.event).is_some_and(Json::is_object));
-            let path = of.map_or_else(|| path.clone(), |(kind, _)| path.field(kind).field(&feed.event));
-            problems.push_help(&path, "--dapr has no component of this source yet", format!("it has: {kinds}"));
-            return None;
-        };
-        let path = path.field(kind).field(&feed.event);
+        let (kind, event) = sources::find(&spec, &feed.event)?;
+        let path = FieldPath::root().field("spec").field(kind.name).field(&feed.event);
         let name = self.free_name(&feed.identity().replace('/', "."));
-        let mut component = Component::new(name, format!("pubsub.eventsource.{kind}"));
+        let mut component = Component::new(name, format!("pubsub.eventsource.{}", kind.name));
         component.set("source", Setting::Value(feed.origin()));
-        let (written, left) = metadata::write(event, keys);
-        for field in left.iter().filter(|field| !NOT_THE_COMPONENTS.contains(&field.as_str())) {
-            problems.push(&below(&path, field), "cannot be said to a component: leave out --dapr to run it");
-        }
-        for (key, written) in written {
-            match self.setting(written) {
-                Ok(setting) => component.set(key, setting),
-                Err(reason) => problems.push(&below(&path, key), reason),
-            }
-        }
-        if kind == http::KIND && !component.has("path") {
-            component.set("path", Setting::Value(format!("/{}", feed.event)));
-        }
+        let written = kind.settings(event, &feed.event, &path, problems);
+        self.set(&mut component, &path, written, problems);
         let from = json!({"component": component.name});
-        self.layout.kinds.insert(format!("eventsource.{kind}"));
+        self.layout.kinds.insert(format!("eventsource.{}", kind.name));
         self.layout.components.push(component);
         Some(json!({
             "from": from, "topic": feed.topic.as_str(), "to": feed.topic.as_str(),
@@ -193,103 +146,65 @@ impl Writer<'_> {
         }))
     }
 
+    fn set(
+        &mut self,
+        component: &mut Component,
+        path: &FieldPath,
+        written: Vec<(&'static str, Written)>,
+        problems: &mut Problems,
+    ) {
+        for (key, written) in written {
+            match self.setting(written) {
+                Ok(setting) => component.set(key, setting),
+                Err(reason) => problems.push(&below(path, key), reason),
+            }
+        }
+    }
+
     /// What a Component says; a secret becomes an environment variable of daprd.
     fn setting(&mut self, written: Written) -> Result<Setting, String> {
         let changed = |text: &str| TEMPLATES.iter().find(|template| text.contains(**template)).copied();
         let refused = |template: &str| format!("daprd would put something else in the place of {template}");
         match written {
-            Written::Value(value) => {
-                changed(&value).map_or(Ok(Setting::Value(value.clone())), |word| Err(refused(word)))
-            }
+            // An address with a login is a secret as a whole.
+            Written::Value(value) if holds_login(&value) => self.environment(Secret::new(value)),
+            Written::Value(value) => match changed(&value) {
+                Some(template) => Err(refused(template)),
+                None => Ok(Setting::Value(value)),
+            },
             Written::Secret(source) => {
-                let source: SecretSource = serde_json::from_value(source).map_err(|error| error.to_string())?;
-                let secret = self.secrets.resolve(&source)?;
-                if let Some(template) = changed(secret.expose()) {
-                    return Err(refused(template));
-                }
-                let name = format!("PENSTOCK_SECRET_{}", self.layout.secrets.len() + 1);
-                self.layout.secrets.push((name.clone(), secret));
-                Ok(Setting::Environment(name))
+                let secret = match serde_json::from_value(source).map_err(|error| error.to_string())? {
+                    SecretValue::From(source) => self.secrets.resolve(&source)?,
+                    SecretValue::Plain(text) => Secret::new(text),
+                    SecretValue::Malformed(_) => return Err("is no secret".to_owned()),
+                };
+                self.environment(secret)
             }
         }
     }
 
-    /// The plan of a bus's router; `None` when nobody reads from the bus.
-    fn router(&self, index: usize, endpoint: &Json) -> Option<Json> {
-        let bus = &self.plan.buses[index];
-        let mut triggers: Vec<Json> = Vec::new();
-        for document in self.documents.triggers.iter().filter(|trigger| self.is_on(trigger, bus)) {
-            let Document { namespace, name, spec, .. } = document;
-            triggers.push(json!({"namespace": namespace, "name": name, "spec": without_nulls(object(spec).into())}));
+    /// A secret becomes an environment variable of daprd, which is in no file.
+    fn environment(&mut self, secret: Secret) -> Result<Setting, String> {
+        if let Some(template) = TEMPLATES.iter().find(|template| secret.expose().contains(**template)) {
+            return Err(format!("daprd would put something else in the place of {template}"));
         }
-        for document in &self.documents.sources {
-            triggers.extend(direct(document, self.plan.feeds.iter().filter(|feed| feed.bus == index)));
-        }
-        let (namespace, name) = bus.name.split_once('/').unwrap_or(("", &bus.name));
-        let spec = self.bus_spec(&bus.name);
-        (!triggers.is_empty()).then(|| {
-            json!({
-                "bus": endpoint, "group": CONSUMER_GROUP,
-                "eventBus": {"name": name, "namespace": namespace, "spec": spec},
-                "triggers": triggers,
-            })
-        })
-    }
-
-    /// The spec of a bus; nothing for one without a document.
-    fn bus_spec(&self, name: &str) -> Json {
-        let named = self.documents.buses.iter().map(|bus| (full(bus), &bus.spec.bus));
-        let cluster = self.documents.cluster_buses.iter().map(|bus| (full(bus), &bus.spec.bus));
-        let found = named.chain(cluster).find(|(full, _)| full == name);
-        found.map_or_else(|| json!({}), |(_, spec)| without_nulls(object(spec).into()))
-    }
-
-    /// Whether a Trigger reads from the bus: the one of its namespace comes before the cluster's.
-    fn is_on(&self, trigger: &Document<crate::api::trigger::TriggerSpec>, bus: &BusPlan) -> bool {
-        let wanted = trigger.spec.event_bus.as_deref().unwrap_or(DEFAULT_BUS);
-        let own = format!("{}/{wanted}", trigger.namespace);
-        let name = if self.plan.buses.iter().any(|bus| bus.name == own) { own.as_str() } else { wanted };
-        bus.name == name
+        let name = format!("PENSTOCK_SECRET_{}", self.layout.secrets.len() + 1);
+        self.layout.secrets.push((name.clone(), secret));
+        Ok(Setting::Environment(name))
     }
 }
 
-/// The direct sink of an `EventSource`, as a Trigger over the feeds of one bus. No Trigger can have its name.
-fn direct<'a>(document: &Document<EventSourceSpec>, feeds: impl Iterator<Item = &'a Feed>) -> Option<Json> {
-    let sink = document.spec.sink.as_ref()?;
-    let events: Vec<&str> = feeds.filter(|feed| is_of(feed, document)).map(|feed| feed.event.as_str()).collect();
-    let names: Vec<String> = (0..events.len()).map(|index| format!("event{index}")).collect();
-    let inputs: Vec<Json> = names.iter().zip(&events).map(|(name, event)| input(name, &document.name, event)).collect();
-    let spec = json!({
-        "eventSources": inputs,
-        "subscribers": [{
-            "name": "sink", "condition": names.join(" || "),
-            "sink": sink, "delivery": document.spec.delivery,
-        }],
-    });
-    (!events.is_empty()).then(
-        || json!({"namespace": document.namespace, "name": format!("@{}", document.name), "spec": without_nulls(spec)}),
-    )
+/// The document of a bus; nothing for one without.
+fn bus_document<'a>(documents: &'a Documents, name: &str) -> Option<(&'a Origin, Map<String, Json>)> {
+    let named = documents.buses.iter().map(|bus| (full(bus), &bus.origin, &bus.spec.bus));
+    let cluster = documents.cluster_buses.iter().map(|bus| (full(bus), &bus.origin, &bus.spec.bus));
+    let found = named.chain(cluster).find(|(full, ..)| full == name);
+    found.map(|(_, origin, spec)| (origin, object(spec)))
 }
 
-fn input(name: &str, source: &str, event: &str) -> Json {
-    json!({"name": name, "eventSourceName": source, "eventName": event})
-}
-
-/// The settings of a bus, as the keys of its Component, where they are not the default.
-fn settings(config: &embedded::config::Config) -> Vec<(String, Setting)> {
-    let default = embedded::config::Config::default();
-    let mut settings = Vec::new();
-    let mut set = |key: &str, value: String| settings.push((key.to_owned(), Setting::Value(value)));
-    if config.retention_age != default.retention_age {
-        set("retention.age", format!("{}ms", config.retention_age.as_millis()));
-    }
-    if config.retention_bytes != default.retention_bytes {
-        set("retention.size", config.retention_bytes.to_string());
-    }
-    if config.dedup_window != default.dedup_window {
-        set("dedupWindow", format!("{}ms", config.dedup_window.as_millis()));
-    }
-    settings
+/// Whether a text is an address, or several, with a user or a password in it.
+fn holds_login(text: &str) -> bool {
+    text.split(',').any(|part| part.split_once("://").is_some_and(|(_, rest)| rest.contains('@')))
 }
 
 /// The field that a key with dots is.

@@ -91,7 +91,85 @@ fn what_has_no_place_is_refused_by_name() {
         "body: 'id {uuid}'",
         "spec.http.orders.response.body: daprd would put something else in the place of {uuid}",
     );
-    let bus = "\n---\napiVersion: events.openfunction.io/v1alpha1\nkind: EventBus\nmetadata: {name: default}\nspec: {jetstream: {url: 'nats://127.0.0.1:1'}}\n---\napiVersion";
-    let (_, report) = written(&FLOW.replacen("\n---\napiVersion", bus, 1));
-    assert!(report.contains("spec.jetstream: --dapr has no component of this bus yet"), "{report}");
+    let streaming = "natsStreaming: {natsURL: 'nats://127.0.0.1:1', natsStreamingClusterID: stan, startAtSequence: 5}";
+    let bus = "\n---\napiVersion: events.openfunction.io/v1alpha1\nkind: EventBus\nmetadata: {name: default}\nspec: {@}\n---\napiVersion";
+    let (_, report) = written(&FLOW.replacen("\n---\napiVersion", &bus.replace('@', streaming), 1));
+    assert!(report.contains("spec.natsStreaming.startAtSequence: cannot be said to a component"), "{report}");
+}
+
+/// The Component of the event `e`, with these settings; and what daprd is told as secrets.
+fn source(kind: &str, settings: &str) -> (String, Vec<String>) {
+    let yaml = format!(
+        "apiVersion: events.openfunction.io/v1alpha1\nkind: EventSource\nmetadata: {{name: shop}}\n\
+         spec: {{{kind}: {{e: {{{settings}}}}}}}\n"
+    );
+    let (layout, report) = written(&yaml);
+    assert!(!report.contains("error"), "{report}");
+    assert!(layout.kinds.contains(&format!("eventsource.{kind}")), "{:?}", layout.kinds);
+    let secrets = layout.secrets.iter().map(|(_, secret)| secret.expose().to_owned()).collect();
+    let ty = format!("type: pubsub.eventsource.{kind}\n");
+    let mut components = layout.components.iter().map(ToString::to_string);
+    (components.find(|component| component.contains(&ty)).unwrap(), secrets)
+}
+
+#[test]
+fn every_kind_of_source_becomes_a_component() {
+    let check = |kind: &str, settings: &str, expected: &[&str]| {
+        let (component, secrets) = source(kind, settings);
+        for part in expected {
+            assert!(component.contains(part), "{part}: {component}");
+        }
+        for secret in secrets {
+            assert!(!component.contains(&secret), "{secret}: {component}");
+        }
+    };
+    let backoff = "connectionBackoff: {duration: 2s, factor: 1.5, steps: 7}";
+    let mqtt = format!("url: 'mqtt://u:hunter2@b', topic: t, consumerID: me, qos: 2, {backoff}");
+    check(
+        "mqtt",
+        &mqtt,
+        &[
+            "url\n      envRef: PENSTOCK_SECRET_1",
+            "clientID\n      value: \"me\"",
+            "connectionBackoff.duration\n      value: \"2s\"",
+            "connectionBackoff.factor\n      value: \"1.5\"",
+        ],
+    );
+    check("rabbitmq", "url: 'amqp://b', queue: q, prefetch: 9", &["queue\n      value: \"q\"", "value: \"9\""]);
+    let redis = "redisHost: 'r:6379', redisPassword: hunter2, poolSize: 3, fromBeginning: true";
+    check("redis", redis, &["stream\n      value: \"e\"", "redisPassword\n      envRef: PENSTOCK_SECRET_1"]);
+    let nats = "url: 'nats://n', subject: s.>, jetstream: {stream: S, durable: d}, token: {env: PATH}";
+    check("nats", nats, &["jetstream.durable\n      value: \"d\"", "token\n      envRef: PENSTOCK_SECRET_1"]);
+    let events = "events: ['s3:ObjectCreated:*', 's3:ObjectRemoved:*'], filter: {prefix: a}";
+    let webhook = format!("mode: webhook, bearer: {{env: PATH}}, {events}");
+    let both = "events\n      value: \"s3:ObjectCreated:*,s3:ObjectRemoved:*\"";
+    check("s3", &webhook, &["path\n      value: \"/e\"", both, "filter.prefix\n      value: \"a\""]);
+    let listen = "mode: listen, endpoint: 'http://m:9000', accessKey: {env: PATH}, secretKey: {env: PATH}";
+    check("s3", listen, &["endpoint\n      value: \"http://m:9000\"", "secretKey\n      envRef: PENSTOCK_SECRET_"]);
+    assert!(!source("s3", listen).0.contains("path"));
+}
+
+#[test]
+fn every_kind_of_bus_becomes_a_component() {
+    let check = |block: &str, expected: &[&str]| {
+        let bus = format!(
+            "\n---\napiVersion: events.openfunction.io/v1alpha1\nkind: EventBus\nmetadata: {{name: default}}\n\
+             spec: {{{block}, retention: {{age: 2h}}, dedupWindow: 1m}}\n---\napiVersion"
+        );
+        let (layout, report) = written(&FLOW.replacen("\n---\napiVersion", &bus, 1));
+        assert!(!report.contains("error"), "{report}");
+        let component = layout.components[0].to_string();
+        let common = ["name: \"default.default\"", "retention.age\n      value: \"2h\"", "value: \"1m\""];
+        for part in common.iter().chain(expected) {
+            assert!(component.contains(part), "{part}: {component}");
+        }
+    };
+    check("embedded: {}", &["type: pubsub.eventbus.embedded"]);
+    let jetstream = "jetstream: {url: 'nats://n', replicas: 3, token: {env: PATH}}";
+    let stream = "stream\n      value: \"penstock_default_default\"";
+    check(jetstream, &["type: pubsub.eventbus.jetstream", "value: \"3\"", "token\n      envRef", stream]);
+    let native = "nats: {native: {natsURL: 'nats://u:hunter2@n', subscriptionType: topic}}";
+    check(native, &["type: pubsub.eventbus.jetstream", "url\n      envRef", stream]);
+    let redis = "redis: {address: 'r:6379', db: 2, password: {env: PATH}}";
+    check(redis, &["type: pubsub.eventbus.redis", "address\n      value: \"r:6379\"", "db\n      value: \"2\""]);
 }

@@ -2,9 +2,14 @@
 
 mod cron;
 mod events;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod kubernetes;
 mod mqtt;
+mod nats;
 mod rabbitmq;
 mod refusals;
+mod s3;
 mod senders;
 mod topics;
 
