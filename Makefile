@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Where built artefacts go; CI points it at a cache.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test tools lint bench deny
+.PHONY: run test tools lint bench compat deny
 .DEFAULT_GOAL := run
 
 ## run: build the release binary and start the quickstart
@@ -26,9 +26,14 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
-## bench: the figures, as ratios measured in one run
-bench:
-	$(CARGO) bench --locked
+## bench: the figures, as ratios measured in one run; those behind Dapr beside all of daprd's own components
+bench: tools
+	PENSTOCK_DAPRD="$$(tests/tools/install.sh daprd-all)" $(CARGO) bench --locked
+
+## compat: the tests behind older daprds, and Dapr's conformance tests; builds two more daprds (about 15 minutes, once)
+compat: tools
+	$(CARGO) build --release --locked
+	PENSTOCK_BINARY="$$(realpath $(TARGET))/release/penstock" tests/tools/compat.sh
 
 ## deny: licences, advisories, duplicate crates
 deny:

@@ -14,8 +14,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::target::Target;
-
 /// How long the last events may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -52,7 +50,12 @@ impl Sink {
         Self { address, seen }
     }
 
-    fn now_micros(&self) -> u64 {
+    /// How many events it received so far.
+    pub fn received(&self) -> u64 {
+        self.seen.count.load(Ordering::Relaxed)
+    }
+
+    pub fn now_micros(&self) -> u64 {
         u64::try_from(self.seen.start.elapsed().as_micros()).unwrap()
     }
 }
@@ -66,34 +69,48 @@ async fn receive(request: Request<Incoming>, seen: Arc<Seen>) -> Result<Response
     Ok(Response::builder().status(204).body(Full::default()).unwrap())
 }
 
+/// One round of load.
+#[derive(Clone, Copy)]
+pub struct Round {
+    pub connections: usize,
+    /// How many are posted in a second, over all connections; as many as are taken when absent.
+    pub per_second: Option<u32>,
+    pub time: Duration,
+}
+
 /// What a round of load came to.
 pub struct Load {
     delivered: u64,
     took: Duration,
-    p50: Duration,
-    p99: Duration,
+    pub p50: Duration,
+    pub p99: Duration,
 }
 
 impl Load {
-    /// Posts 1 KiB events over `connections` for `time`, one at a time on each, and waits until all
-    /// of them were delivered.
-    pub async fn run(target: &Target, sink: &Sink, connections: usize, time: Duration) -> Self {
-        let before = sink.seen.count.load(Ordering::Relaxed);
+    /// Posts 1 KiB events to the address, one at a time on each connection, and waits until all of
+    /// them were delivered.
+    pub async fn run(address: &str, sink: &Sink, round: Round) -> Self {
+        let Round { connections, per_second, time } = round;
+        let before = sink.received();
         sink.seen.micros.lock().unwrap().clear();
         let start = Instant::now();
         let clients: Vec<_> = (0..connections)
             .map(|client| {
-                let (address, seen) = (target.address.clone(), sink.seen.clone());
-                tokio::spawn(async move { post(&address, client, seen, start, time).await })
+                let (address, seen) = (address.to_owned(), sink.seen.clone());
+                let period = per_second.map(|rate| Duration::from_secs(1) * connections as u32 / rate);
+                // Not all at once: the connections take turns.
+                let first = period.unwrap_or_default() * client as u32 / connections as u32;
+                let pace = Pace { start: start + first, period, end: start + time };
+                tokio::spawn(async move { post(&address, client, seen, pace).await })
             })
             .collect();
         let mut posted = 0;
         for client in clients {
             posted += client.await.unwrap();
         }
-        while sink.seen.count.load(Ordering::Relaxed) < before + posted {
+        while sink.received() < before + posted {
             assert!(start.elapsed() < time + PATIENCE, "{} events never arrived", {
-                before + posted - sink.seen.count.load(Ordering::Relaxed)
+                before + posted - sink.received()
             });
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -121,8 +138,16 @@ impl fmt::Display for Load {
     }
 }
 
+/// When one client posts.
+struct Pace {
+    start: Instant,
+    /// Between two events; none is left out when one is late.
+    period: Option<Duration>,
+    end: Instant,
+}
+
 /// One client on one connection; how many events were confirmed.
-async fn post(address: &str, client: usize, seen: Arc<Seen>, start: Instant, time: Duration) -> u64 {
+async fn post(address: &str, client: usize, seen: Arc<Seen>, pace: Pace) -> u64 {
     let stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
@@ -132,7 +157,13 @@ async fn post(address: &str, client: usize, seen: Arc<Seen>, start: Instant, tim
     // Ids must differ between rounds too: the bus recognises what it has seen before.
     let round = seen.start.elapsed().as_nanos();
     let mut posted = 0;
-    while start.elapsed() < time {
+    loop {
+        if let Some(period) = pace.period {
+            tokio::time::sleep_until((pace.start + period * posted as u32).into()).await;
+        }
+        if Instant::now() >= pace.end {
+            return posted;
+        }
         let request = Request::post("/")
             .header("host", address)
             .header("content-type", "application/json")
@@ -148,5 +179,4 @@ async fn post(address: &str, client: usize, seen: Arc<Seen>, start: Instant, tim
         response.into_body().collect().await.unwrap();
         posted += 1;
     }
-    posted
 }

@@ -18,18 +18,12 @@
 mod load;
 mod proxy;
 mod target;
+mod usage;
 
 use std::time::Duration;
 
-use load::{Load, Sink};
+use load::{Load, Round, Sink};
 use target::Target;
-
-/// One round of load.
-#[derive(Clone, Copy)]
-struct Round {
-    connections: usize,
-    time: Duration,
-}
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -47,11 +41,11 @@ fn main() {
 async fn measure(full: bool) {
     let rounds: &[Round] = if full {
         &[
-            Round { connections: 16, time: Duration::from_secs(5) },
-            Round { connections: 256, time: Duration::from_secs(6) },
+            Round { connections: 16, per_second: None, time: Duration::from_secs(5) },
+            Round { connections: 256, per_second: None, time: Duration::from_secs(6) },
         ]
     } else {
-        &[Round { connections: 4, time: Duration::from_millis(200) }]
+        &[Round { connections: 4, per_second: None, time: Duration::from_millis(200) }]
     };
     let sink = Sink::start().await;
     let (ready, mut penstock) = Target::penstock(&sink, 1).await;
@@ -76,7 +70,7 @@ async fn measure(full: bool) {
 /// number that other work on the machine disturbs least.
 async fn put(target: &Target, sink: &Sink, round: Round) -> (Load, f64) {
     let before = target.cpu_seconds();
-    let load = Load::run(target, sink, round.connections, round.time).await;
+    let load = Load::run(&target.address, sink, round).await;
     let cpu = (target.cpu_seconds() - before) / load.delivered() as f64 * 1e6;
     (load, cpu)
 }
@@ -84,9 +78,9 @@ async fn put(target: &Target, sink: &Sink, round: Round) -> (Load, f64) {
 /// How the cost of an event grows with the number of Triggers on its topic.
 async fn growth(sink: &Sink, full: bool) {
     let (counts, round) = if full {
-        (&[1, 10, 100, 1000][..], Round { connections: 64, time: Duration::from_secs(4) })
+        (&[1, 10, 100, 1000][..], Round { connections: 64, per_second: None, time: Duration::from_secs(4) })
     } else {
-        (&[1, 20][..], Round { connections: 4, time: Duration::from_millis(200) })
+        (&[1, 20][..], Round { connections: 4, per_second: None, time: Duration::from_millis(200) })
     };
     let mut first = None;
     for count in counts {

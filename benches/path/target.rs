@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::load::Sink;
+use super::usage;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_penstock");
 
@@ -70,20 +71,12 @@ impl Target {
 
     /// Resident memory now.
     pub fn rss_mb(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1000.0
+        usage::rss_mb(self.pid())
     }
 
     /// Processor time used so far, user and system.
     pub fn cpu_seconds(&self) -> f64 {
-        /// `USER_HZ`, which Linux fixes at 100 for everyone who reads `/proc`.
-        const TICKS_PER_SECOND: f64 = 100.0;
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        // The fields after the command's closing bracket: utime and stime are the 12th and 13th.
-        let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
-        let ticks: f64 = [fields[11], fields[12]].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum();
-        ticks / TICKS_PER_SECOND
+        usage::cpu_seconds(self.pid())
     }
 
     fn pid(&self) -> u32 {

@@ -11,11 +11,12 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Code, Request, Status};
 
-use super::{Kind, Made};
+use super::{Kind, Made, expiry};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Bus, Group as ConsumerGroup, Received, Store, Subscriber, Subscription, Topic};
 use crate::frame::Ask;
 use crate::task::{Clock, Group, Shutdown};
+use crate::telemetry::{self, Metrics};
 
 /// The call metadata that carries a Component's name.
 const INSTANCE: &str = "x-component-instance";
@@ -55,6 +56,7 @@ const MAX_MISSED: usize = 64;
 pub struct Instances {
     kind: Kind,
     clock: Clock,
+    metrics: Arc<Metrics>,
     shutdown: Shutdown,
     known: RwLock<HashMap<String, Arc<Instance>>>,
     /// One initialisation at a time.
@@ -64,8 +66,9 @@ pub struct Instances {
 }
 
 impl Instances {
-    pub fn new(kind: Kind, clock: Clock, shutdown: Shutdown) -> Self {
-        Self { kind, clock, shutdown, known: RwLock::default(), making: Mutex::default(), missed: StdMutex::default() }
+    pub fn new(kind: Kind, clock: Clock, metrics: Arc<Metrics>, shutdown: Shutdown) -> Self {
+        let (known, making, missed) = (RwLock::default(), Mutex::default(), StdMutex::default());
+        Self { kind, clock, metrics, shutdown, known, making, missed }
     }
 
     pub(super) fn kind(&self) -> &Kind {
@@ -102,11 +105,13 @@ impl Instances {
         if let Some(old) = old {
             old.stop().await;
         }
+        let counts = self.metrics.component(name);
         let made = self.kind.factory.make(name, &metadata).await.map_err(|fault| {
+            counts.errors.inc();
             tracing::error!(component = name, kind = self.kind.name, fault = fault.chain(), "cannot be initialised");
             super::status::status(&fault)
         })?;
-        let instance = Instance::new(name, metadata, made, &self.shutdown);
+        let instance = Instance::new(name, metadata, made, counts, &self.shutdown);
         instance.remember(caller);
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::new(instance));
         tracing::info!(component = name, kind = self.kind.name, "initialised");
@@ -159,6 +164,9 @@ pub(super) struct Instance {
     name: String,
     metadata: BTreeMap<String, String>,
     origin: Origin,
+    counts: telemetry::Component,
+    /// The source, or what keeps the store swept.
+    running: Mutex<Group>,
     /// The daprds that initialised it, the latest last.
     callers: StdMutex<Vec<Arc<Caller>>>,
 }
@@ -180,16 +188,21 @@ enum Origin {
     Source {
         /// Taken in turns by the streams that are open.
         events: Arc<Mutex<mpsc::Receiver<Received>>>,
-        running: Mutex<Group>,
     },
 }
 
 impl Instance {
-    fn new(name: &str, metadata: BTreeMap<String, String>, made: Made, shutdown: &Shutdown) -> Self {
+    fn new(
+        name: &str,
+        metadata: BTreeMap<String, String>,
+        made: Made,
+        counts: telemetry::Component,
+        shutdown: &Shutdown,
+    ) -> Self {
+        let mut running = Group::new(shutdown);
         let origin = match made {
             Made::Bus { bus, store } => Origin::Bus { bus, store },
             Made::Source { source, events } => {
-                let mut running = Group::new(shutdown);
                 let (stop, name) = (running.shutdown().clone(), name.to_owned());
                 running.spawn(async move {
                     let ended = source.run(stop).await;
@@ -198,14 +211,19 @@ impl Instance {
                     }
                     ended
                 });
-                Origin::Source { events: Arc::new(Mutex::new(events)), running: Mutex::new(running) }
+                Origin::Source { events: Arc::new(Mutex::new(events)) }
             }
         };
-        Self { name: name.to_owned(), metadata, origin, callers: StdMutex::default() }
+        let (name, running) = (name.to_owned(), Mutex::new(running));
+        Self { name, metadata, origin, counts, running, callers: StdMutex::default() }
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(super) fn counts(&self) -> &telemetry::Component {
+        &self.counts
     }
 
     fn remember(&self, caller: Arc<Caller>) {
@@ -260,7 +278,7 @@ impl Instance {
         caller: &Caller,
     ) -> Result<Box<dyn Subscriber>, Fault> {
         match &self.origin {
-            Origin::Source { events, .. } => {
+            Origin::Source { events } => {
                 let most = if ask.frames.is_some() { MAX_POLL } else { ask.in_flight };
                 Ok(Box::new(Shared { events: events.clone(), most }))
             }
@@ -275,13 +293,21 @@ impl Instance {
         }
     }
 
-    async fn stop(&self) {
-        if let Origin::Source { running, .. } = &self.origin {
-            let group = std::mem::take(&mut *running.lock().await);
-            group.shutdown().request();
-            // It was logged where it happened.
-            group.join().await.unwrap_or_default();
+    /// Deletes what is over in the store from now on.
+    pub(super) async fn keep_swept(&self, clock: &Clock) {
+        let Origin::Bus { store, .. } = &self.origin else { return };
+        let mut running = self.running.lock().await;
+        if running.is_empty() {
+            let stop = running.shutdown().clone();
+            running.spawn(expiry::run(store.clone(), clock.clone(), stop));
         }
+    }
+
+    async fn stop(&self) {
+        let group = std::mem::take(&mut *self.running.lock().await);
+        group.shutdown().request();
+        // It was logged where it happened.
+        group.join().await.unwrap_or_default();
     }
 }
 

@@ -8,6 +8,7 @@
 //! - `instances`: the Components that were initialised, by name.
 //! - `pub_sub`, `state`: the two services. `publish` is the way in, `pull` the way out, `ack` what
 //!   is on the way and not answered, `aside` what cannot be sent to daprd at all.
+//! - `expiry`: what is over in a state store; `merge`: several writes of one key in a batch.
 //! - `opaque`: bytes of one Publish as an event, and back.
 //! - `status`: a [`Fault`] as daprd wants to hear it.
 //!
@@ -20,7 +21,9 @@
 
 mod ack;
 mod aside;
+mod expiry;
 mod instances;
+mod merge;
 mod opaque;
 mod pub_sub;
 mod publish;

@@ -60,6 +60,7 @@ impl Service for PubSub {
             bus: instance.bus()?.as_ref(),
             component: instance.name(),
             topic: &topic,
+            counts: instance.counts(),
             now: self.instances.clock().now(),
         };
         let message = Message { data, metadata: &metadata };
@@ -78,6 +79,7 @@ impl Service for PubSub {
             bus: instance.bus()?.as_ref(),
             component: instance.name(),
             topic: &topic,
+            counts: instance.counts(),
             now: self.instances.clock().now(),
         };
         let results = call.publish(entries.iter().map(|entry| message(entry, &metadata))).await;
@@ -100,12 +102,14 @@ impl Service for PubSub {
         let first = first.ok_or_else(|| Status::invalid_argument("the first message names no topic"))?;
         let refused = |message: String| {
             let (component, topic) = (instance.name(), &first.name);
+            instance.counts().errors.inc();
             tracing::error!(component, topic, "a subscription is refused: {message}");
             Status::invalid_argument(message)
         };
         let topic = Topic::new(&first.name).map_err(|error| refused(error.to_string()))?;
         let ask = Ask::read(&first.metadata).map_err(refused)?;
         let subscriber = instance.subscribe(topic.clone(), &ask, &caller).await.map_err(|fault| {
+            instance.counts().errors.inc();
             tracing::error!(component = instance.name(), %topic, fault = fault.chain(), "a subscription failed");
             status(&fault)
         })?;
@@ -120,7 +124,8 @@ impl Service for PubSub {
             clock: clock.clone(),
         };
         let shutdown = self.instances.shutdown().clone();
-        let pull = Pull { requests, subscriber, ask, aside, paused, shutdown, clock };
+        let counts = instance.counts().clone();
+        let pull = Pull { requests, subscriber, ask, aside, counts, paused, shutdown, clock };
         Ok(Response::new(Box::pin(pull.messages())))
     }
 

@@ -11,6 +11,7 @@ use super::opaque;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Bus, Deduplicate, Outgoing, Topic};
 use crate::frame::{self, MAX_MESSAGE, Terms};
+use crate::telemetry;
 
 /// How long a message is worth something: Dapr's key, and the alias that it takes.
 const TTL: [&str; 2] = ["ttlInSeconds", "ttl"];
@@ -26,6 +27,7 @@ pub(super) struct Call<'a> {
     /// The Component's name.
     pub component: &'a str,
     pub topic: &'a str,
+    pub counts: &'a telemetry::Component,
     pub now: Timestamp,
 }
 
@@ -60,8 +62,13 @@ impl Call<'_> {
         let mut answers = answers.into_iter();
         let settle = |result: Result<usize, Fault>| {
             let mut outcome = Ok(());
+            if result.is_err() {
+                self.counts.refused.inc();
+            }
+            let count = result?;
             // All answers of a frame are taken, so that those of the next one follow.
-            for answer in answers.by_ref().take(result?) {
+            for answer in answers.by_ref().take(count) {
+                if answer.is_ok() { &self.counts.published } else { &self.counts.refused }.inc();
                 outcome = outcome.and(answer.map(|_| ()));
             }
             outcome

@@ -24,9 +24,10 @@ use crate::event::Event;
 use crate::event::codec::{self, json};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Position, Receipt, Received, Subscriber};
-use crate::frame::{Ask, EVENT_OVERHEAD, Frame, Framed, Limits, MAX_MESSAGE};
+use crate::frame::{self, Ask, EVENT_OVERHEAD, Frame, Framed, Limits, MAX_MESSAGE};
 use crate::proto::dapr_components::{PullMessagesRequest, PullMessagesResponse};
 use crate::task::{Clock, Shutdown, sleep};
+use crate::telemetry;
 
 /// How long a stop waits for daprd's answers to what it was sent; then they are handed out again
 /// after the start. Shorter than any grace period of a pod.
@@ -38,6 +39,7 @@ pub(super) struct Pull {
     pub subscriber: Box<dyn Subscriber>,
     pub ask: Ask,
     pub aside: Aside,
+    pub counts: telemetry::Component,
     /// Whether nothing new is sent for the time being.
     pub paused: watch::Receiver<bool>,
     pub shutdown: Shutdown,
@@ -77,13 +79,15 @@ enum Step {
 impl Pull {
     /// The messages to send. Dropping the stream hands everything unanswered out again.
     pub(super) fn messages(self) -> impl Stream<Item = Result<PullMessagesResponse, Status>> {
-        let running = Running { pull: self, in_flight: InFlight::default(), ready: VecDeque::new(), stop: None };
+        let in_flight = InFlight::new(self.counts.clone());
+        let running = Running { pull: self, in_flight, ready: VecDeque::new(), stop: None };
         unfold(Some(running), |running| async {
             let mut running = running?;
             match running.next().await {
                 Ok(Some(message)) => Some((Ok(message), Some(running))),
                 Ok(None) => None,
                 Err(fault) => {
+                    running.pull.counts.errors.inc();
                     tracing::error!(
                         component = running.pull.aside.component,
                         topic = %running.pull.aside.topic,
@@ -178,6 +182,7 @@ impl Running {
                 self.pull.aside.oversized(&event, data.len(), receipt).await;
                 continue;
             }
+            self.pull.counts.singles.inc();
             let id = self.in_flight.hold(smallvec![receipt]);
             return Some(self.message(data, content_type, id));
         }
@@ -221,8 +226,13 @@ impl Running {
     }
 
     fn frame(&mut self, frame: Frame, receipts: Receipts) -> PullMessagesResponse {
+        let counts = &self.pull.counts;
+        if receipts.is_empty() { &counts.heartbeats } else { &counts.frames }.inc();
         let id = self.in_flight.hold(receipts);
-        self.message(frame.finish(), codec::PROTOBUF_BATCH, id)
+        let data = frame.finish();
+        let packed = self.pull.ask.frames.is_some_and(|limits| limits.packed);
+        let data = if packed { frame::pack(data) } else { data };
+        self.message(data, codec::PROTOBUF_BATCH, id)
     }
 
     fn message(&self, data: Bytes, content_type: &str, id: String) -> PullMessagesResponse {

@@ -17,6 +17,7 @@ use crate::proto::dapr_components::pub_sub_server::{self, PubSubServer};
 use crate::proto::dapr_components::state_store_server::{self, StateStoreServer};
 use crate::proto::dapr_components::transactional_state_store_server::{self, TransactionalStateStoreServer};
 use crate::task::{Clock, Group, Shutdown};
+use crate::telemetry::Metrics;
 
 /// The largest request taken. daprd's own API takes 4 MiB unless it is told otherwise; a message
 /// that it was told to take is then refused for its size here, not by a broken connection.
@@ -26,6 +27,7 @@ const MAX_REQUEST: usize = 64 << 20;
 pub struct Server {
     served: Vec<(Kind, Socket)>,
     clock: Clock,
+    metrics: Arc<Metrics>,
 }
 
 impl Server {
@@ -33,14 +35,14 @@ impl Server {
     ///
     /// # Errors
     /// When a socket cannot be had; those that were taken are removed again.
-    pub async fn bind(folder: &Path, kinds: Vec<Kind>, clock: Clock) -> Result<Self, Fault> {
+    pub async fn bind(folder: &Path, kinds: Vec<Kind>, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, Fault> {
         let mut served = Vec::with_capacity(kinds.len());
         for kind in kinds {
             let socket = Socket::bind(folder, kind.name).await?;
             tracing::info!(path = %socket.path().display(), "a component is served");
             served.push((kind, socket));
         }
-        Ok(Self { served, clock })
+        Ok(Self { served, clock, metrics })
     }
 
     /// Serves until `shutdown`: then takes nothing new, waits for daprd's answers to what it was
@@ -52,7 +54,7 @@ impl Server {
         let mut servers = Group::new(&shutdown);
         for (kind, mut socket) in self.served {
             let stop = servers.shutdown().clone();
-            let instances = Arc::new(Instances::new(kind, self.clock.clone(), stop.clone()));
+            let instances = Arc::new(Instances::new(kind, self.clock.clone(), self.metrics.clone(), stop.clone()));
             servers.spawn(async move {
                 let Some(listener) = socket.take() else { return Ok(()) };
                 let served = tonic::transport::Server::builder()

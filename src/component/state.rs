@@ -11,7 +11,9 @@ use jiff::Timestamp;
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
+use super::expiry;
 use super::instances::Instances;
+use super::merge::merge;
 use super::publish::ttl;
 use super::status::{etag_invalid, etag_mismatch, rows_mismatch, status};
 use crate::fault::{Fault, FaultKind};
@@ -77,7 +79,7 @@ impl State {
     }
 
     fn is_gone(&self, value: &StateValue) -> bool {
-        value.expires != 0 && value.expires <= self.now().as_microsecond()
+        expiry::is_over(value.expires, self.now())
     }
 
     async fn read(&self, store: &dyn Store, key: &str) -> Result<Option<Found>, Fault> {
@@ -92,7 +94,8 @@ impl State {
         })
     }
 
-    async fn set_write(&self, store: &dyn Store, set: SetRequest) -> Result<Write, Status> {
+    /// Adds what sets a value: the value, and the note of its end if it has one.
+    async fn add_set(&self, store: &dyn Store, set: SetRequest, writes: &mut Vec<Write>) -> Result<(), Status> {
         let expect = match (revision(set.etag.as_ref())?, first_write(set.options.as_ref())) {
             (Some(revision), _) => Expect::Revision(revision),
             (None, false) => Expect::Anything,
@@ -106,10 +109,14 @@ impl State {
         let ttl = ttl(&set.metadata).map_err(Status::invalid_argument)?;
         let expires = ttl.and_then(|ttl| self.now().checked_add(ttl).ok()).map_or(0, Timestamp::as_microsecond);
         let value = StateValue { value: set.value, content_type: set.content_type, expires };
-        Ok(Write { key: name(&set.key), value: Some(value.encode_to_vec().into()), expect })
+        let key = name(&set.key);
+        writes.extend((expires != 0).then(|| expiry::note(&key, expires)));
+        writes.push(Write { key, value: Some(value.encode_to_vec().into()), expect });
+        Ok(())
     }
 
     async fn change(&self, store: &dyn Store, writes: Vec<Write>) -> Result<(), Status> {
+        let writes = merge(writes).ok_or_else(etag_mismatch)?;
         match store.write(writes).await {
             Ok(_) => Ok(()),
             Err(fault) if fault.kind() == FaultKind::Conflict => Err(etag_mismatch()),
@@ -123,6 +130,7 @@ impl StateStore for State {
     async fn init(&self, request: Request<InitRequest>) -> Result<Response<InitResponse>, Status> {
         let properties = request.get_ref().metadata.clone().unwrap_or_default().properties;
         self.instances.init(&request, properties).await?;
+        self.instances.find(&request)?.keep_swept(self.instances.clock()).await;
         Ok(Response::new(InitResponse {}))
     }
 
@@ -143,8 +151,9 @@ impl StateStore for State {
 
     async fn set(&self, request: Request<SetRequest>) -> Result<Response<SetResponse>, Status> {
         let store = self.store(&request)?;
-        let write = self.set_write(store.as_ref(), request.into_inner()).await?;
-        self.change(store.as_ref(), vec![write]).await?;
+        let mut writes = Vec::with_capacity(2);
+        self.add_set(store.as_ref(), request.into_inner(), &mut writes).await?;
+        self.change(store.as_ref(), writes).await?;
         Ok(Response::new(SetResponse {}))
     }
 
@@ -195,7 +204,7 @@ impl StateStore for State {
         let store = self.store(&request)?;
         let mut writes = Vec::with_capacity(request.get_ref().items.len());
         for set in request.into_inner().items {
-            writes.push(self.set_write(store.as_ref(), set).await?);
+            self.add_set(store.as_ref(), set, &mut writes).await?;
         }
         self.change(store.as_ref(), writes).await?;
         Ok(Response::new(BulkSetResponse {}))
@@ -211,11 +220,11 @@ impl TransactionalStateStore for State {
         let store = self.store(&request)?;
         let mut writes = Vec::with_capacity(request.get_ref().operations.len());
         for operation in request.into_inner().operations {
-            writes.push(match operation.request {
-                Some(Operation::Set(set)) => self.set_write(store.as_ref(), set).await?,
-                Some(Operation::Delete(delete)) => delete_write(&delete)?,
+            match operation.request {
+                Some(Operation::Set(set)) => self.add_set(store.as_ref(), set, &mut writes).await?,
+                Some(Operation::Delete(delete)) => writes.push(delete_write(&delete)?),
                 None => return Err(Status::invalid_argument("an operation is neither set nor delete")),
-            });
+            }
         }
         self.change(store.as_ref(), writes).await?;
         Ok(Response::new(TransactionalStateResponse {}))

@@ -24,6 +24,7 @@ use crate::proto::dapr_components::{
     PubSubInitRequest, PublishRequest, PullMessagesRequest, PullMessagesResponse, ResumeRequest, Topic as ProtoTopic,
 };
 use crate::task::{Clock, Shutdown, within};
+use crate::telemetry::Metrics;
 
 mod pub_sub;
 mod sockets;
@@ -50,6 +51,7 @@ struct Served {
     channel: Channel,
     factory: Arc<Ready>,
     clock: Clock,
+    metrics: Arc<Metrics>,
     shutdown: Shutdown,
 }
 
@@ -58,15 +60,16 @@ impl Served {
     async fn start(made: Vec<Made>) -> Self {
         let factory = Arc::new(Ready { made: StdMutex::new(made), asked: StdMutex::default() });
         let (clock, shutdown) = (Clock::manual(jiff::Timestamp::UNIX_EPOCH), Shutdown::new());
+        let metrics = Arc::new(Metrics::new());
         let kind = Kind { name: "eventbus.test", keeps_state: true, factory: factory.clone() };
-        let instances = Arc::new(Instances::new(kind, clock.clone(), shutdown.clone()));
+        let instances = Arc::new(Instances::new(kind, clock.clone(), metrics.clone(), shutdown.clone()));
         let (client, server) = tokio::io::duplex(1 << 20);
         let routes = routes(&instances).unwrap();
         tokio::spawn(async move {
             let incoming = tokio_stream::once(Ok::<_, std::io::Error>(server));
             tonic::transport::Server::builder().add_routes(routes).serve_with_incoming(incoming).await.unwrap();
         });
-        Self { channel: connect(client).await, factory, clock, shutdown }
+        Self { channel: connect(client).await, factory, clock, metrics, shutdown }
     }
 
     fn pub_sub(&self) -> PubSubClient<Channel> {

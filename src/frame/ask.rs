@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::MAX_MESSAGE;
+use super::{MAX_MESSAGE, ZSTD};
 use crate::flow::Start;
 
 /// Set by the subscriber, read by daprd: it passes the bytes on as they are. The value that daprd
@@ -17,6 +17,9 @@ pub const FRAME_BYTES: &str = "penstockFrameBytes";
 pub const FRAME_EVENTS: &str = "penstockFrameEvents";
 /// Milliseconds of quiet after which a heartbeat is sent.
 pub const HEARTBEAT: &str = "penstockHeartbeatMs";
+/// The ways of packing that the subscriber can undo, separated by commas; one who does not know the word
+/// gets plain frames. A component takes the first that it knows, or none.
+pub const PACKING: &str = "penstockPacking";
 /// How many messages may be unanswered on one stream.
 pub const IN_FLIGHT: &str = "penstockInFlight";
 /// The consumer group, instead of the Component's `consumerID`.
@@ -40,12 +43,14 @@ pub struct Limits {
     pub events: usize,
     /// The pause after which a quiet stream gets an empty frame.
     pub heartbeat: Duration,
+    /// Whether frames may be packed.
+    pub packed: bool,
 }
 
 impl Default for Limits {
     /// Measured: from 64 to 256 KiB on, larger frames cost latency and memory and gain little.
     fn default() -> Self {
-        Self { bytes: 256 << 10, events: 4096, heartbeat: Duration::from_secs(5) }
+        Self { bytes: 256 << 10, events: 4096, heartbeat: Duration::from_secs(5), packed: true }
     }
 }
 
@@ -85,6 +90,7 @@ impl Ask {
                     None => defaults.heartbeat,
                     Some(_) => Duration::from_millis(number(metadata, HEARTBEAT, 0, 3_600_000)? as u64),
                 },
+                packed: metadata.get(PACKING).is_some_and(|known| known.split(',').any(|way| way.trim() == ZSTD)),
             }),
         };
         let default = if frames.is_some() { DEFAULT_FRAMES } else { DEFAULT_MESSAGES };
@@ -100,12 +106,15 @@ impl Ask {
     /// Writes the metadata of a subscription.
     pub fn metadata(&self) -> BTreeMap<String, String> {
         let mut metadata = BTreeMap::from([(IN_FLIGHT.to_owned(), self.in_flight.to_string())]);
-        if let Some(Limits { bytes, events, heartbeat }) = self.frames {
+        if let Some(Limits { bytes, events, heartbeat, packed }) = self.frames {
             metadata.insert(RAW_PAYLOAD.to_owned(), "true".to_owned());
             metadata.insert(FRAMES.to_owned(), "true".to_owned());
             metadata.insert(FRAME_BYTES.to_owned(), bytes.to_string());
             metadata.insert(FRAME_EVENTS.to_owned(), events.to_string());
             metadata.insert(HEARTBEAT.to_owned(), heartbeat.as_millis().to_string());
+            if packed {
+                metadata.insert(PACKING.to_owned(), ZSTD.to_owned());
+            }
         }
         if let Some(group) = &self.group {
             metadata.insert(GROUP.to_owned(), group.clone());

@@ -3,7 +3,7 @@
 //! daprd takes one message at a time from a component and each costs it parsing, so between our
 //! own ends one message carries many events. A frame is a protobuf message that reads as a
 //! `CloudEvents` batch (`application/cloudevents-batch+protobuf`); behind the events it says where
-//! each stands in its topic. An empty frame is a heartbeat.
+//! each stands in its topic. An empty frame is a heartbeat. Where both ends can, it travels packed.
 //!
 //! - A subscriber asks for frames with the metadata of its subscription: [`Ask`].
 //! - A publisher marks a frame, and says what holds for its events, with the metadata of its
@@ -12,9 +12,11 @@
 //! Pure: values in, values out. May import `proto`, `event`, `fault` and `flow`.
 
 mod ask;
+mod pack;
 mod terms;
 
 pub use ask::{Ask, Limits};
+pub use pack::{ZSTD, is_packed, pack};
 pub use terms::Terms;
 
 use bytes::Bytes;
@@ -44,6 +46,8 @@ pub const EVENT_OVERHEAD: usize = 64;
 /// Why a message is no frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFrame {
+    #[error("the frame cannot be unpacked")]
+    Packed,
     #[error("the message is no frame")]
     Encoding(#[from] prost::DecodeError),
     #[error("a frame of {events} events tells {places} places")]
@@ -120,21 +124,21 @@ pub fn write<'a>(events: impl IntoIterator<Item = &'a Event>) -> Bytes {
     frame.finish()
 }
 
-/// Reads the events of a frame that is published, whatever else is in it. Their bytes are shared
-/// with `message`.
+/// Reads the events of a frame that is published, packed or not, whatever else is in it. Their bytes
+/// are shared with `message`, or with what was unpacked.
 ///
 /// # Errors
 /// When it is no frame, or one of its events is none: a frame is taken as a whole or not at all.
 pub fn read(message: Bytes) -> Result<Vec<Event>, InvalidFrame> {
-    events(penstock::Frame::decode(message)?.events)
+    events(penstock::Frame::decode(pack::unpack(message)?)?.events)
 }
 
-/// Reads a frame that was pulled. Empty for a heartbeat.
+/// Reads a frame that was pulled, packed or not. Empty for a heartbeat.
 ///
 /// # Errors
 /// As [`read`], and when it does not tell where each event stands.
 pub fn read_placed(message: Bytes) -> Result<Vec<Framed>, InvalidFrame> {
-    let penstock::Frame { events: records, places } = penstock::Frame::decode(message)?;
+    let penstock::Frame { events: records, places } = penstock::Frame::decode(pack::unpack(message)?)?;
     if records.len() != places.len() {
         return Err(InvalidFrame::Places { events: records.len(), places: places.len() });
     }

@@ -41,6 +41,40 @@ fn a_frame_reads_as_a_public_batch() {
 }
 
 #[test]
+fn a_packed_frame_is_read_as_a_plain_one_is() {
+    let mut frame = Frame::default();
+    (0..100).for_each(|number| frame.push(&framed(&number.to_string(), number)));
+    let plain = frame.finish();
+    let packed = pack(plain.clone());
+    assert!(is_packed(&packed) && !is_packed(&plain) && packed.len() < plain.len() / 2, "{}", packed.len());
+    let ids = |message| read_placed(message).unwrap().iter().map(|f| f.event.id().to_owned()).collect::<Vec<_>>();
+    assert_eq!(ids(packed.clone()), ids(plain));
+    assert_eq!(read(packed.clone()).unwrap().len(), 100);
+    let small = write([&event("one")]);
+    assert_eq!(pack(small.clone()), small);
+    assert!(matches!(read(packed.slice(..packed.len() - 1)), Err(InvalidFrame::Packed)));
+}
+
+#[test]
+fn what_says_that_it_is_too_large_is_not_unpacked() {
+    let bomb = pack(vec![0; 3 * DAPRD_LIMIT].into());
+    assert!(is_packed(&bomb) && bomb.len() < 10_000);
+    assert!(matches!(read(bomb), Err(InvalidFrame::Packed)));
+}
+
+#[test]
+fn a_subscriber_says_how_frames_may_be_packed() {
+    let packed = |packing: &[(&str, &str)]| {
+        let frames = [("rawPayload", "true"), ("penstockFrames", "true")];
+        Ask::read(&metadata(&[&frames, packing].concat())).unwrap().frames.unwrap().packed
+    };
+    assert!(!packed(&[]));
+    assert!(packed(&[("penstockPacking", "zstd")]));
+    assert!(packed(&[("penstockPacking", "better, zstd")]));
+    assert!(!packed(&[("penstockPacking", "better")]));
+}
+
+#[test]
 fn what_is_no_frame_is_refused_as_a_whole() {
     assert!(matches!(read(Bytes::from_static(b"\xff\xff")), Err(InvalidFrame::Encoding(_))));
     assert!(matches!(read_placed(write([&event("one")])), Err(InvalidFrame::Places { events: 1, places: 0 })));
@@ -55,7 +89,7 @@ fn metadata(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 #[test]
 fn an_ask_comes_back_from_its_metadata() {
-    let limits = Limits { bytes: 1000, events: 5, heartbeat: Duration::from_millis(250) };
+    let limits = Limits { bytes: 1000, events: 5, heartbeat: Duration::from_millis(250), packed: false };
     let ask = Ask { frames: Some(limits), in_flight: 3, group: Some("g".into()), start: Start::Latest };
     assert_eq!(Ask::read(&ask.metadata()).unwrap(), ask);
     assert_eq!(Ask::read(&Ask::frames().metadata()).unwrap(), Ask::frames());

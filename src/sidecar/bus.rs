@@ -1,14 +1,17 @@
 //! A pub/sub Component as a bus.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering as Memory};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 
 use super::answer::Done;
+use super::bulk;
 use super::connection::Connection;
 use super::envelope;
 use super::frames::{self, Outbound};
@@ -17,7 +20,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::flow::{
     self, Capability, Group, Ordering, Outgoing, Position, Published, Received, Subscriber, Subscription, Topic,
 };
-use crate::frame::{Ask, Limits};
+use crate::frame::{self, Ask, Limits};
 use crate::proto::dapr_runtime::PublishEventRequest;
 use crate::task::{self, Clock, Shutdown};
 
@@ -51,12 +54,14 @@ pub struct Settings {
     pub frame_bytes: usize,
     /// How often an idle stream must give a sign of life.
     pub heartbeat: Duration,
+    /// Whether frames are packed, where the other end can unpack them.
+    pub packed: bool,
 }
 
 impl Settings {
-    /// Frames of 256 KiB; a heartbeat every 5 seconds.
+    /// Packed frames of 256 KiB; a heartbeat every 5 seconds.
     pub fn new(frames: Frames) -> Self {
-        Self { frames, frame_bytes: 256 << 10, heartbeat: Duration::from_secs(5) }
+        Self { frames, frame_bytes: 256 << 10, heartbeat: Duration::from_secs(5), packed: true }
     }
 }
 
@@ -66,6 +71,8 @@ pub struct Bus {
     component: Arc<str>,
     settings: Settings,
     clock: Clock,
+    /// Whether published frames are packed: until the component is found not to read them.
+    packs: AtomicBool,
     /// Events that are settled although their frames were not, by topic: the streams of a topic share
     /// what comes again.
     done: Mutex<HashMap<Topic, Arc<Done>>>,
@@ -75,7 +82,8 @@ pub struct Bus {
 impl Bus {
     pub fn new(connection: Connection, component: &str, settings: Settings, clock: Clock) -> Self {
         let pumps = Mutex::new(task::Group::new(&Shutdown::new()));
-        Self { connection, component: component.into(), settings, clock, done: Mutex::default(), pumps }
+        let packs = AtomicBool::new(settings.packed);
+        Self { connection, component: component.into(), settings, clock, packs, done: Mutex::default(), pumps }
     }
 
     async fn publish_frames(&self, topic: &Topic, batch: &[Outgoing]) -> Vec<Result<Published, Fault>> {
@@ -84,28 +92,66 @@ impl Bus {
         for outbound in frames::split(batch, self.settings.frame_bytes) {
             let Outbound { data, metadata, delayed, events } = outbound;
             let published = if delayed { Published::Delayed } else { Published::At(Position::default()) };
-            let request = PublishEventRequest { data, metadata, ..self.request(topic) };
-            let answer = self.send(request).await.map(|()| published);
+            let answer = self.send_frame(topic, data, metadata).await.map(|()| published);
             answers.extend(std::iter::repeat_n(answer, events));
         }
         answers
     }
 
-    async fn publish_singles(&self, topic: &Topic, batch: &[Outgoing]) -> Vec<Result<Published, Fault>> {
-        use futures_util::StreamExt as _;
-        let singles = batch.iter().map(|outgoing| self.publish_single(topic, outgoing));
-        futures_util::stream::iter(singles.collect::<Vec<_>>()).buffered(MAX_SINGLES).collect().await
+    /// Sends one frame. A component that is older than packed frames refuses them as no frame, of which
+    /// it keeps nothing; from then on it gets plain ones.
+    async fn send_frame(&self, topic: &Topic, data: Bytes, metadata: BTreeMap<String, String>) -> Result<(), Fault> {
+        let packed = if self.packs.load(Memory::Relaxed) { frame::pack(data.clone()) } else { data.clone() };
+        let is_packed = frame::is_packed(&packed);
+        let request = PublishEventRequest { data: packed, metadata, ..self.request(topic) };
+        let plain = PublishEventRequest { data, ..request.clone() };
+        match self.send(request).await {
+            Err(fault) if is_packed && !fault.is_retryable() => {
+                self.send(plain).await?;
+                self.packs.store(false, Memory::Relaxed);
+                tracing::info!(component = &*self.component, "frames are not packed: the component does not read it");
+                Ok(())
+            }
+            answer => answer,
+        }
     }
 
-    async fn publish_single(&self, topic: &Topic, outgoing: &Outgoing) -> Result<Published, Fault> {
-        if outgoing.delay.is_some() {
-            return Err(Fault::new(FaultKind::Unsupported, "publish", "a Dapr pub/sub cannot delay events"));
+    async fn publish_singles(&self, topic: &Topic, batch: &[Outgoing]) -> Vec<Result<Published, Fault>> {
+        let messages: Vec<Result<Bytes, Fault>> = batch.iter().map(message).collect();
+        let good: Vec<Bytes> = messages.iter().flatten().cloned().collect();
+        let mut answers = Vec::with_capacity(good.len());
+        for part in bulk::split(&good) {
+            answers.extend(self.publish_part(topic, part).await);
         }
-        let data = envelope::exact(&outgoing.event)
-            .map_err(|error| Fault::new(FaultKind::Internal, "publish", error.to_string()))?;
-        let data_content_type = envelope::CONTENT_TYPE.to_owned();
-        self.send(PublishEventRequest { data, data_content_type, ..self.request(topic) }).await?;
-        Ok(Published::At(Position::default()))
+        let mut answers = answers.into_iter();
+        let answer = |message: Result<Bytes, Fault>| {
+            message?;
+            answers.next().unwrap_or_else(unanswered)?;
+            Ok(Published::At(Position::default()))
+        };
+        messages.into_iter().map(answer).collect()
+    }
+
+    /// Publishes some messages in one call. When that fails as a whole, nobody knows which of them were kept
+    /// and which one is to blame: each goes alone then, so that it costs only itself.
+    async fn publish_part(&self, topic: &Topic, part: &[Bytes]) -> Vec<Result<(), Fault>> {
+        use futures_util::StreamExt as _;
+        if part.len() > 1 {
+            let mut client = self.connection.client();
+            let call = client.bulk_publish_event_alpha1(bulk::request(&self.component, topic.as_str(), part));
+            match self.connection.call("publish", call).await {
+                Ok(response) => return bulk::answers(&response, part.len()),
+                Err(fault) => {
+                    let (component, fault) = (&*self.component, fault.chain());
+                    tracing::debug!(component, %topic, fault, "a bulk publish failed: each event goes alone");
+                }
+            }
+        }
+        let singles = part.iter().map(|data| {
+            let data_content_type = envelope::CONTENT_TYPE.to_owned();
+            self.send(PublishEventRequest { data: data.clone(), data_content_type, ..self.request(topic) })
+        });
+        futures_util::stream::iter(singles.collect::<Vec<_>>()).buffered(MAX_SINGLES).collect().await
     }
 
     fn request(&self, topic: &Topic) -> PublishEventRequest {
@@ -120,8 +166,8 @@ impl Bus {
     }
 
     fn metadata(&self, subscription: &Subscription) -> BTreeMap<String, String> {
-        let Settings { frames, frame_bytes, heartbeat } = self.settings;
-        let limits = Limits { bytes: frame_bytes, events: subscription.max_in_flight.max(1), heartbeat };
+        let Settings { frames, frame_bytes, heartbeat, packed } = self.settings;
+        let limits = Limits { bytes: frame_bytes, events: subscription.max_in_flight.max(1), heartbeat, packed };
         let ask = Ask { group: Some(subscription.group.to_string()), start: subscription.start, ..Ask::frames() };
         match frames {
             Frames::On => Ask { frames: Some(limits), ..ask }.metadata(),
@@ -176,8 +222,7 @@ impl flow::Bus for Bus {
             Frames::Off => self.publish_singles(topic, &fitting).await,
         };
         let mut answers = answers.into_iter();
-        let missing = || Err(Fault::new(FaultKind::Internal, "publish", "an event was not answered for"));
-        fits.into_iter().map(|fits| fits.and_then(|()| answers.next().unwrap_or_else(missing))).collect()
+        fits.into_iter().map(|fits| fits.and_then(|()| answers.next().unwrap_or_else(unanswered))).collect()
     }
 
     /// A component that does not know our words has one consumer group, its own (`consumerID`), and
@@ -221,6 +266,18 @@ impl flow::Bus for Bus {
         // What does not end in time is aborted: its events come again.
         task::within(CLOSE_LIMIT, pumps.join()).await.unwrap_or(Ok(()))
     }
+}
+
+/// One event as one message.
+fn message(outgoing: &Outgoing) -> Result<Bytes, Fault> {
+    if outgoing.delay.is_some() {
+        return Err(Fault::new(FaultKind::Unsupported, "publish", "a Dapr pub/sub cannot delay events"));
+    }
+    envelope::exact(&outgoing.event).map_err(|error| Fault::new(FaultKind::Internal, "publish", error.to_string()))
+}
+
+fn unanswered<T>() -> Result<T, Fault> {
+    Err(Fault::new(FaultKind::Internal, "publish", "an event was not answered for"))
 }
 
 fn too_large(len: usize, max: usize) -> Fault {

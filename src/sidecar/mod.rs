@@ -12,6 +12,7 @@
 //! `telemetry` and `flow`; never a kind.
 
 mod answer;
+mod bulk;
 mod bus;
 mod connection;
 mod envelope;

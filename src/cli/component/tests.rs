@@ -69,6 +69,7 @@ fn every_kind_has_a_component_that_its_parser_takes() {
                 jetstream::config::Config::from_metadata(&metadata, &mut problems).unwrap();
             }
             "eventsource.http" => {
+                metadata.remove("attributes.region").unwrap();
                 http::Config::from_metadata("x", &metadata, &mut problems).unwrap();
             }
             "eventsource.redis" => {
@@ -134,4 +135,19 @@ async fn an_unknown_key_is_refused_with_the_known_ones() {
         "spec.metadata.retention: unknown field \"retention\" \
          (did you mean \"retention.age\"? known: retention.age, retention.size, dedupWindow)"
     );
+}
+
+#[tokio::test]
+async fn the_attributes_of_a_component_are_judged_and_the_kind_does_not_see_them() {
+    let ports = Arc::new(Ports::new(IpAddr::from([127, 0, 0, 1]), Clock::system()));
+    let kind: Arc<dyn Factory> = Arc::new(HttpSource { ports });
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let make = async |name: &str, value: &str| {
+        let metadata = pairs(&[("port", &port), (name, value)]);
+        Attributed(kind.clone()).make("hooks", &metadata).await.map(drop).map_err(|fault| fault.to_string())
+    };
+    make("attributes.region", "eu").await.unwrap();
+    let wrong = make("attributes.id", "1").await.unwrap_err();
+    assert!(wrong.contains("spec.metadata: attributes.*"), "{wrong}");
+    make("attributes.a b", "1").await.unwrap_err();
 }

@@ -103,7 +103,7 @@ pub async fn run<W: Work>(
     limits::raise_open_files();
     let (clock, metrics) = (Clock::system(), Arc::new(Metrics::new()));
     let mut components = Group::new(&Shutdown::new());
-    let watched = serve(&options.sockets, &clock, &mut components).await?;
+    let watched = serve(&options.sockets, &clock, &metrics, &mut components).await?;
     let admin = Arc::new(Admin::new(metrics.clone(), clock.clone(), watched).with_ledger(ledger));
     let mut side = Group::new(&Shutdown::new());
     admin.serve(options.admin, &mut side).await?;
@@ -137,11 +137,11 @@ pub async fn run<W: Work>(
 }
 
 /// Serves the components that were asked for; their buses.
-async fn serve(sockets: &Offer, clock: &Clock, group: &mut Group) -> anyhow::Result<Watched> {
+async fn serve(sockets: &Offer, clock: &Clock, metrics: &Arc<Metrics>, group: &mut Group) -> anyhow::Result<Watched> {
     if !sockets.are_asked_for() {
         return Ok(Box::new(Vec::new));
     }
-    let served = sockets.open(clock).await?;
+    let served = sockets.open(clock, metrics).await?;
     let watched = served.watched();
     let shutdown = group.shutdown().clone();
     group.spawn(served.run(shutdown));

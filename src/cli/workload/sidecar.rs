@@ -69,6 +69,8 @@ pub struct Endpoint {
     pub frames: FramesSpec,
     /// A frame closes before it is larger.
     pub frame_bytes: Option<usize>,
+    /// Whether frames are packed, where the other end can unpack them.
+    pub packed: Option<bool>,
     /// How often an idle stream gives a sign of life.
     pub heartbeat: Option<String>,
     /// Streams that read each topic side by side.
@@ -95,6 +97,7 @@ impl Endpoint {
         let settings = Settings {
             frame_bytes: self.frame_bytes.unwrap_or(default.frame_bytes),
             heartbeat: heartbeat.unwrap_or(default.heartbeat),
+            packed: self.packed.unwrap_or(default.packed),
             ..default
         };
         Ok(Bus::new(connection.clone(), &self.component, settings, clock.clone()))

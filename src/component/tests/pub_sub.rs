@@ -92,6 +92,50 @@ async fn a_nacked_message_comes_again_and_an_acked_one_does_not() {
 }
 
 #[tokio::test]
+async fn what_passes_is_counted() {
+    let (_bus, served) = served().await;
+    publish_frame(&served, &[event("one"), event("two")], Deduplicate::Event).await.unwrap();
+    served.publish(b"x", &[("ttlInSeconds", "soon")]).await.unwrap_err();
+    let mut pulled = served.pull(&[ASK[0], ASK[1], ("penstockHeartbeatMs", "20")]).await;
+    let frame = pulled.next().await;
+    let check = |line: &str| {
+        let text = served.metrics.encode();
+        assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
+    };
+    check(r#"penstock_component_in_flight{component="bus"} 2"#);
+    pulled.ack(&frame).await;
+    // The heartbeat shows that the answer has arrived.
+    pulled.next().await;
+    drop(pulled);
+    check(r#"penstock_component_events_total{component="bus",outcome="published"} 2"#);
+    check(r#"penstock_component_events_total{component="bus",outcome="refused"} 1"#);
+    check(r#"penstock_component_events_total{component="bus",outcome="sent"} 2"#);
+    check(r#"penstock_component_events_total{component="bus",outcome="acked"} 2"#);
+    check(r#"penstock_component_messages_total{component="bus",form="frame"} 1"#);
+    check(r#"penstock_component_messages_total{component="bus",form="heartbeat"} 1"#);
+    check(r#"penstock_component_in_flight{component="bus"} 0"#);
+    served.try_pull("bus", &[("penstockFrames", "perhaps")]).await.err().unwrap();
+    check(r#"penstock_component_errors_total{component="bus"} 1"#);
+}
+
+#[tokio::test]
+async fn a_frame_is_packed_for_those_who_can_unpack_it() {
+    let (_bus, served) = served().await;
+    let events: Vec<_> = (0..100).map(|number| event(&number.to_string())).collect();
+    let plain = frame::write(&events);
+    let packed = frame::pack(plain.clone());
+    assert!(packed.len() < plain.len());
+    let terms = terms(Deduplicate::Event);
+    let terms: Vec<_> = terms.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    served.publish(&packed, &terms).await.unwrap();
+    for (group, packing) in [("new", "zstd"), ("old", "")] {
+        let asked = [ASK[0], ASK[1], ("penstockGroup", group), ("penstockPacking", packing)];
+        let message = served.pull(&asked).await.next().await;
+        assert_eq!((frame_of(&message).len(), frame::is_packed(&message.data)), (100, group == "new"));
+    }
+}
+
+#[tokio::test]
 async fn the_answer_to_a_frame_settles_every_event_of_it() {
     let (_bus, served) = served().await;
     publish_frame(&served, &[event("one"), event("two")], Deduplicate::Event).await.unwrap();

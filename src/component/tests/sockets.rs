@@ -40,7 +40,7 @@ async fn every_kind_has_a_socket_that_tells_its_services_and_is_gone_with_the_se
     let folder = tempfile::tempdir().unwrap();
     let sockets = folder.path().join("made").join("here");
     let kinds = vec![kind("eventbus.test", true), kind("eventsource.test", false)];
-    let server = Server::bind(&sockets, kinds, Clock::system()).await.unwrap();
+    let server = Server::bind(&sockets, kinds, Clock::system(), Arc::new(Metrics::new())).await.unwrap();
     let bus = sockets.join("eventbus.test.sock");
     assert_eq!(std::fs::metadata(&bus).unwrap().permissions().mode() & 0o777, 0o777);
     let shutdown = Shutdown::new();

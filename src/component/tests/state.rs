@@ -83,6 +83,30 @@ async fn the_first_write_wins_until_its_time_is_over() {
 }
 
 #[tokio::test]
+async fn a_value_whose_time_is_over_is_deleted_and_one_that_was_written_again_is_not() {
+    let (folder, served) = served().await;
+    let brief = |key, seconds| SetRequest { metadata: map(&[("ttlInSeconds", seconds)]), ..set(key, "x") };
+    for (key, seconds) in [("gone", "10"), ("kept", "10"), ("later", "20"), ("longer", "10"), ("longer", "30")] {
+        put(&served, brief(key, seconds)).await.unwrap();
+    }
+    put(&served, set("kept", "y")).await.unwrap();
+    let keys = async || {
+        let stored = folder.bus.scan(b"dapr", 100).await.unwrap();
+        stored.iter().map(|stored| String::from_utf8_lossy(&stored.key).into_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(keys().await.len(), 9);
+    served.clock.advance(Duration::from_secs(11));
+    assert_eq!(expiry::sweep(folder.bus.as_ref(), served.clock.now()).await.unwrap(), 1);
+    let left = keys().await;
+    let values: Vec<_> = left.iter().map(String::as_str).filter(|key| !key.starts_with("dapr-expiry/")).collect();
+    assert_eq!((values, left.len()), (vec!["dapr/kept", "dapr/later", "dapr/longer"], 5));
+    served.clock.advance(Duration::from_secs(60));
+    assert_eq!(expiry::sweep(folder.bus.as_ref(), served.clock.now()).await.unwrap(), 2);
+    assert_eq!(keys().await, ["dapr/kept"]);
+    assert_eq!(get(&served, "kept").await.data, "y");
+}
+
+#[tokio::test]
 async fn many_are_changed_together_or_not_at_all() {
     let (_bus, served) = served().await;
     let items = vec![set("a", "1"), set("b", "2")];

@@ -13,6 +13,7 @@ use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::frame;
 use crate::proto::dapr_runtime::dapr_server::{Dapr, DaprServer};
 use crate::proto::dapr_runtime::subscribe_topic_events_request_alpha1::SubscribeTopicEventsRequestType as Asked;
 use crate::proto::dapr_runtime::subscribe_topic_events_response_alpha1::SubscribeTopicEventsResponseType as Told;
@@ -66,6 +67,11 @@ impl Drop for Session {
 #[derive(Default)]
 pub struct State {
     pub published: Mutex<Vec<PublishEventRequest>>,
+    pub bulks: Mutex<Vec<BulkPublishRequest>>,
+    /// What a bulk publish is answered with, instead of a refusal.
+    pub bulk_answer: Mutex<Option<BulkPublishResponse>>,
+    /// Whether a packed frame is none to the component behind.
+    pub old: AtomicBool,
     pub refuse_publish: Mutex<Option<Status>>,
     pub refuse_subscribe: Mutex<Option<Status>>,
     pub invoked: Mutex<Vec<InvokeBindingRequest>>,
@@ -173,6 +179,9 @@ impl Dapr for Service {
         if let Some(status) = self.state.refuse_publish.lock().unwrap().clone() {
             return Err(status);
         }
+        if self.state.old.load(Ordering::SeqCst) && frame::is_packed(&request.get_ref().data) {
+            return Err(Status::internal("rpc error: code = InvalidArgument desc = failed to read a frame"));
+        }
         self.state.published.lock().unwrap().push(request.into_inner());
         Ok(Response::new(()))
     }
@@ -186,9 +195,11 @@ impl Dapr for Service {
 
     async fn bulk_publish_event_alpha1(
         &self,
-        _: Request<BulkPublishRequest>,
+        request: Request<BulkPublishRequest>,
     ) -> Result<Response<BulkPublishResponse>, Status> {
-        Err(Status::unimplemented("not used"))
+        self.state.bulks.lock().unwrap().push(request.into_inner());
+        let answer = self.state.bulk_answer.lock().unwrap().clone();
+        answer.map(Response::new).ok_or_else(|| Status::internal("one of them was refused"))
     }
 
     async fn subscribe_topic_events_alpha1(

@@ -3,9 +3,10 @@ use std::collections::BTreeMap;
 use tonic::Status;
 
 use super::*;
-use crate::fault::FaultKind;
+use crate::fault::{Fault, FaultKind};
 use crate::flow::{Bus as _, Published, Sink as _};
 use crate::frame::{self, Terms};
+use crate::proto::dapr_runtime::{BulkPublishResponse, BulkPublishResponseFailedEntry};
 
 #[tokio::test]
 async fn a_batch_is_published_as_a_frame_for_each_of_its_terms() {
@@ -55,6 +56,46 @@ async fn without_frames_each_event_is_one_message_of_exact_bytes() {
     let value: serde_json::Value = serde_json::from_slice(&request.data).unwrap();
     assert_eq!((&value["id"], &value["data_base64"]), (&"1".into(), &"eyJhIjoxfQ==".into()));
     assert!(!bus.capability().delayed && !bus.capability().deduplicated);
+}
+
+#[tokio::test]
+async fn a_frame_is_packed_until_the_component_turns_out_to_be_older() {
+    let daprd = Daprd::start();
+    let bus = bus(&daprd, Frames::On);
+    for old in [false, true, false] {
+        daprd.state.old.store(old, std::sync::atomic::Ordering::SeqCst);
+        let batch = (0..100).map(|number| outgoing(&number.to_string())).collect();
+        assert!(bus.publish(&topic(), batch).await.iter().all(Result::is_ok));
+    }
+    let published = daprd.state.published.lock().unwrap().clone();
+    let packed: Vec<bool> = published.iter().map(|request| frame::is_packed(&request.data)).collect();
+    assert_eq!(packed, [true, false, false]);
+    assert!(published.iter().all(|request| frame::read(request.data.clone()).unwrap().len() == 100));
+}
+
+#[tokio::test]
+async fn without_frames_many_events_are_one_call_and_each_has_its_answer() {
+    let daprd = Daprd::start();
+    let failed = BulkPublishResponseFailedEntry { entry_id: "1".into(), error: "full".into() };
+    *daprd.state.bulk_answer.lock().unwrap() = Some(BulkPublishResponse { failed_entries: vec![failed] });
+    let bus = bus(&daprd, Frames::Off);
+    let delayed = Outgoing { delay: Some(Duration::from_secs(1)), ..outgoing("2") };
+    let answers = bus.publish(&topic(), vec![outgoing("1"), delayed, outgoing("3"), outgoing("4")]).await;
+    let kinds: Vec<_> = answers.iter().map(|answer| answer.as_ref().err().map(Fault::kind)).collect();
+    assert_eq!(kinds, [None, Some(FaultKind::Unsupported), Some(FaultKind::Unavailable), None]);
+    let bulks = daprd.state.bulks.lock().unwrap().clone();
+    let [bulk] = &bulks[..] else { panic!("{bulks:?}") };
+    assert_eq!((&*bulk.pubsub_name, &*bulk.topic, bulk.entries.len()), ("bus", "orders", 3));
+    assert!(daprd.state.published.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn when_a_bulk_publish_fails_as_a_whole_each_event_goes_alone() {
+    let daprd = Daprd::start();
+    let bus = bus(&daprd, Frames::Off);
+    let answers = bus.publish(&topic(), vec![outgoing("1"), outgoing("2")]).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!((daprd.state.bulks.lock().unwrap().len(), daprd.state.published.lock().unwrap().len()), (1, 2));
 }
 
 #[tokio::test]

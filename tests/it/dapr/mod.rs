@@ -8,6 +8,7 @@ mod brokers;
 mod faults;
 mod publish;
 mod published;
+mod python;
 mod sources;
 mod state;
 mod stream;

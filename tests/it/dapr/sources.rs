@@ -11,7 +11,8 @@ async fn a_webhook_is_answered_what_the_app_made_of_its_event() {
     let port = free_port();
     let component = format!(
         "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {{name: hooks}}\n\
-         spec: {{type: pubsub.eventsource.http, version: v1, metadata: [{{name: port, value: {port}}}]}}\n"
+         spec: {{type: pubsub.eventsource.http, version: v1, metadata: [{{name: port, value: {port}}}, \
+         {{name: attributes.source, value: /shop}}, {{name: attributes.region, value: eu}}]}}\n"
     );
     pod.daprd.resource("hooks", &component);
     pod.subscribe("hooks", "shop");
@@ -22,7 +23,8 @@ async fn a_webhook_is_answered_what_the_app_made_of_its_event() {
     let kept = client.event(&uri, "one", "paid", "{\"total\": 1}").await.unwrap();
     assert_eq!(kept.code, 202, "{}", kept.body);
     let event = pod.received("/shop", 2).await.remove(1);
-    assert_eq!((&event["id"], &event["type"], &event["source"]), (&json!("one"), &json!("paid"), &json!("/tests")));
+    assert_eq!((&event["id"], &event["type"], &event["source"]), (&json!("one"), &json!("paid"), &json!("/shop")));
+    assert_eq!(event["region"], "eu");
     assert_eq!(event["data_base64"], "eyJ0b3RhbCI6IDF9");
 
     let answer = pod.daprd.publish("hooks", "shop", "application/json", b"1").await;

@@ -99,6 +99,11 @@ impl Daprd {
         self.grpc
     }
 
+    /// The port of its HTTP API on the loopback interface.
+    pub fn http_port(&self) -> u16 {
+        self.http
+    }
+
     /// A client of its gRPC API.
     pub async fn client(&self) -> DaprClient<Channel> {
         let channel =

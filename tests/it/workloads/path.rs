@@ -23,3 +23,14 @@ async fn an_event_passes_every_process_and_arrives_as_it_was_sent() {
     assert_eq!(daprd.stop().await, Some(0), "no stream is open that holds it up");
     assert_eq!(components.stop().await, Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn daprd_may_listen_on_a_unix_domain_socket() {
+    let rig = Rig::on_a_socket().await;
+    let _components = rig.components.start().await;
+    let _daprd = rig.daprd.spawn();
+    let (intake, router) = workloads(&rig).await;
+    rig.post_all(0..20).await;
+    rig.all_arrive(0..20).await;
+    assert_eq!((router.stop().await, intake.stop().await), (Some(0), Some(0)));
+}

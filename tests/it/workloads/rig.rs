@@ -2,6 +2,7 @@
 //! apart, as on a cluster: a side that listens and a side that delivers.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,15 +43,30 @@ pub struct Rig {
 
 impl Rig {
     pub async fn new() -> Self {
+        Self::around(|daprd, _| (format!("127.0.0.1:{}", daprd.grpc_port()), daprd)).await
+    }
+
+    /// With a daprd whose API is on a Unix-domain socket, and on no port.
+    pub async fn on_a_socket() -> Self {
+        Self::around(|daprd, folder| {
+            let argument = format!("--unix-domain-socket={}", folder.display());
+            (format!("unix://{}", folder.join("dapr-app-grpc.socket").display()), daprd.with([argument]))
+        })
+        .await
+    }
+
+    /// Around one daprd: `settle` says how it is started, and at which address the workloads find it.
+    async fn around(settle: impl FnOnce(Daprd, &Path) -> (String, Daprd)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (port, sockets) = (free_port(), folder.path().join("s"));
         let daprd = Daprd::new(&folder.path().join("resources"), &sockets);
+        let (endpoint, daprd) = settle(daprd, folder.path());
         daprd.resource("shop-orders", &webhook(port));
         daprd.resource("bus", &component("bus", "pubsub.eventbus.embedded", ""));
         let workload = |name: &str| {
             let plan = folder.path().join(name).with_extension("json");
-            let endpoint = format!("127.0.0.1:{}", daprd.grpc_port());
-            let words = [name.into(), "--plan".into(), plan.into_os_string(), "--dapr".into(), endpoint.into()];
+            let dapr = endpoint.clone().into();
+            let words = [name.into(), "--plan".into(), plan.into_os_string(), "--dapr".into(), dapr];
             Run::command::<std::ffi::OsString>(words, folder.path())
         };
         let (intake, router) = (workload("intake"), workload("router"));
