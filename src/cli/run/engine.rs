@@ -174,6 +174,7 @@ pub fn sink(
             SinkConfig::Http(sinks::http::Config {
                 structured: policy.structured,
                 timeout: policy.timeout,
+                reply: policy.reply,
                 success: match &policy.success {
                     StatusCodes::Every2xx => sinks::http::Success::Every2xx,
                     StatusCodes::Only(codes) => sinks::http::Success::Only(codes.clone()),

@@ -1,3 +1,6 @@
+mod holds;
+mod replies;
+
 use std::sync::Mutex;
 
 use jiff::Timestamp;

@@ -24,7 +24,9 @@ const PAGE: usize = 64;
 /// What is delivered of a match: its one event, its last event, or one event with all of them.
 pub(super) fn joined(setup: &Setup, found: &Match<Item>) -> Result<Event, Fault> {
     let last = &found.events[&found.last];
-    if found.events.len() == 1 || setup.join.payload == Payload::Last {
+    // Whoever builds a body picks from all of them, by their names.
+    let builds = setup.destinations.iter().any(|destination| destination.body.is_some());
+    if !builds && (found.events.len() == 1 || setup.join.payload == Payload::Last) {
         return Ok(last.item.event.clone());
     }
     let (mut data, mut id) = (Vec::new(), Vec::new());

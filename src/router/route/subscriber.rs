@@ -4,6 +4,7 @@ use super::delivery::Delivery;
 use super::{BusDefaults, DeadLetter, Input, Join, Policy, Target, check, pending};
 use crate::api::trigger::SubscriberSpec;
 use crate::api::{FieldPath, Problems};
+use crate::router::body::Body;
 use crate::router::condition::{Condition, Form};
 
 /// The name of the one subscriber of an `EventSource` with a direct sink. No subscriber of a Trigger
@@ -28,6 +29,8 @@ pub struct Subscriber {
     /// Not used when the policy is at most once.
     pub dead_letter: DeadLetter,
     pub policy: Policy,
+    /// What its parameters make of an event, when it has any.
+    pub body: Option<Body>,
 }
 
 /// What a subscriber is read with.
@@ -98,8 +101,19 @@ impl Subscriber {
             targets: targets(spec, scope.namespace, path, problems),
             dead_letter: dead_letter(spec, &own, scope, path, problems),
             policy: Policy::parse(spec, &own, &scope.bus.delivery, path, problems),
+            body: spec
+                .parameters
+                .as_deref()
+                .and_then(|parameters| Body::compile(parameters, scope.names, &path.field("parameters"), problems)),
         };
         subscriber.refuse_loops(scope, path, problems);
+        if spec.batch.is_some() && subscriber.body.is_some() {
+            problems.unsupported(&path.field("parameters"), "building the body of a batch from parameters");
+        }
+        let answers = |target: &Target| matches!(target, Target::Http(_) | Target::Object { .. });
+        if subscriber.policy.reply && !subscriber.targets.iter().any(answers) {
+            problems.warn(&path.field("reply"), "has no effect: only HTTP sinks answer with events");
+        }
         subscriber
     }
 

@@ -6,10 +6,12 @@
 mod convert;
 mod disk;
 mod faults;
+mod gates;
 mod jetstream;
 mod joins;
 mod kill;
 mod lifecycle;
+mod parameters;
 mod programs;
 pub mod quickstart;
 mod redis;
