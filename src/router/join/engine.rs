@@ -131,6 +131,8 @@ impl Engine {
                     memory.wrote(&revisions)?;
                     break;
                 }
+                // A router that takes over has decided on what is dropped here.
+                Err(fault) if fault.kind() == FaultKind::Conflict && shutdown.is_requested() => return Ok(false),
                 Err(fault) if fault.kind() == FaultKind::Conflict => {
                     let fault = Fault::new(FaultKind::Conflict, "write the state of a join", "it has another owner")
                         .with_context("subscriber", self.setup.id.as_str())

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::keys::{Keys, Part};
 use super::record::{self, Head, Held, Item, Kept, Out};
 use super::{Means, Setup};
-use crate::fault::{Fault, FaultKind};
+use crate::fault::Fault;
 use crate::flow::{Expect, Position, Revision, Store, Write};
-use crate::router::condition::{Arrival, MAX_HOLDS, Match, State};
+use crate::router::condition::{Arrival, Match, State};
 
 /// The state in memory, and what of it the store has.
 pub(super) struct Memory {
-    prefix: String,
+    keys: Keys,
     names: Vec<String>,
     store: Arc<dyn Store>,
     head: Head,
@@ -25,23 +26,13 @@ pub(super) struct Memory {
     outbox: Vec<Out>,
 }
 
-/// The key of everything that the subscriber `id` stores begins with this. No name has a slash in it.
-pub(super) fn prefix(id: &str) -> String {
-    format!("join/{id}/")
-}
-
-/// Where its matches wait to be delivered.
-pub(super) fn outbox_prefix(id: &str) -> String {
-    format!("{}out/", prefix(id))
-}
-
 impl Memory {
     /// Becomes the owner of what the store has, and forgets what does not count any more: all that waits when the condition is
     /// another one, that of an input when the input is. What is in the outbox stays.
     pub async fn load(setup: &Setup, means: &Means) -> Result<Self, Fault> {
-        let prefix = prefix(&setup.id);
+        let keys = Keys::new(&means.group, &setup.id);
         let join = &setup.join;
-        let found = means.store.get(format!("{prefix}head").as_bytes()).await?;
+        let found = means.store.get(&keys.head()).await?;
         let (mut head, expect) = match &found {
             Some(found) => (record::read::<Head>(&found.value)?, Expect::Revision(found.revision)),
             None => (Head::default(), Expect::Absent),
@@ -58,8 +49,9 @@ impl Memory {
                 state.marks.insert(input, record::time(*micros)?);
             }
         }
-        for stored in means.store.scan(format!("{prefix}held/").as_bytes(), join.names.len() + MAX_HOLDS).await? {
-            let name = String::from_utf8_lossy(&stored.key[prefix.len() + 5..]).into_owned();
+        let prefix = keys.all(Part::Held);
+        for stored in means.store.scan(prefix.as_bytes(), usize::MAX).await? {
+            let name = String::from_utf8_lossy(&stored.key[prefix.len()..]).into_owned();
             if let Some(input) = counts(&name) {
                 let (at, item) = record::read::<Kept>(&stored.value)?.open()?;
                 state.held.insert(input, Arrival { at, item });
@@ -67,8 +59,9 @@ impl Memory {
                 writes.push(Write { key: stored.key, value: None, expect: Expect::Anything });
             }
         }
-        for stored in means.store.scan(format!("{prefix}hold/").as_bytes(), 2 * MAX_HOLDS).await? {
-            let text = String::from_utf8_lossy(&stored.key[prefix.len() + 5..]).into_owned();
+        let prefix = keys.all(Part::Hold);
+        for stored in means.store.scan(prefix.as_bytes(), usize::MAX).await? {
+            let text = String::from_utf8_lossy(&stored.key[prefix.len()..]).into_owned();
             let number = u64::from_str_radix(&text, 16).map_err(|error| record::damaged(&error))?;
             if let Some(found) = open_match(&record::read(&stored.value)?, counts)? {
                 state.holds.insert(number, found);
@@ -80,7 +73,7 @@ impl Memory {
         head.condition.clone_from(&join.text);
         head.inputs = join.names.iter().cloned().zip(join.written.iter().cloned()).collect();
         let mut memory = Self {
-            prefix,
+            keys,
             names: join.names.clone(),
             store: means.store.clone(),
             held: places(&state),
@@ -114,28 +107,28 @@ impl Memory {
     /// [`Memory::wrote`] is told so.
     pub fn writes(&mut self) -> Result<Vec<Write>, Fault> {
         let mut writes = Vec::new();
-        let mut put = |key: String, value: Option<Bytes>| {
-            writes.push(Write { key: Bytes::from(key), value, expect: Expect::Anything });
+        let mut put = |key: Bytes, value: Option<Bytes>| {
+            writes.push(Write { key, value, expect: Expect::Anything });
         };
         let held = places(&self.state);
         for (input, name) in self.names.iter().enumerate() {
             if held.get(&input) != self.held.get(&input) {
                 let kept = self.state.held.get(&input).map(|held| record::write(&held.item.keep(held.at)));
-                put(format!("{}held/{name}", self.prefix), kept.transpose()?);
+                put(self.keys.one(Part::Held, name), kept.transpose()?);
             }
         }
         let holds = sizes(&self.state);
         for number in self.holds.keys().filter(|number| !holds.contains_key(number)) {
-            put(format!("{}hold/{number:016x}", self.prefix), None);
+            put(self.keys.numbered(Part::Hold, *number), None);
         }
         for (number, found) in &self.state.holds {
             if holds.get(number) != self.holds.get(number) {
                 let value = record::write(&keep_match(found, &self.names))?;
-                put(format!("{}hold/{number:016x}", self.prefix), Some(value));
+                put(self.keys.numbered(Part::Hold, *number), Some(value));
             }
         }
         for (number, out) in (self.head.next_out..).zip(&self.outbox) {
-            put(format!("{}out/{number:016x}", self.prefix), Some(record::write(out)?));
+            put(self.keys.numbered(Part::Out, number), Some(record::write(out)?));
         }
         self.head.next_out += self.outbox.len() as u64;
         self.head.next_hold = self.state.next_hold;
@@ -155,14 +148,12 @@ impl Memory {
 
     /// The head goes last, and only if nobody else became the owner.
     fn head_write(&self, expect: Expect) -> Result<Write, Fault> {
-        let key = Bytes::from(format!("{}head", self.prefix));
-        Ok(Write { key, value: Some(record::write(&self.head)?), expect })
+        Ok(Write { key: self.keys.head(), value: Some(record::write(&self.head)?), expect })
     }
 }
 
 fn last(revisions: &[Revision]) -> Result<Revision, Fault> {
-    let missing = || Fault::new(FaultKind::Internal, "write the state of a join", "the store told no revision");
-    revisions.last().copied().ok_or_else(missing)
+    revisions.last().copied().ok_or_else(record::unanswered)
 }
 
 fn places(state: &State<Item>) -> BTreeMap<usize, (String, Position)> {

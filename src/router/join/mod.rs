@@ -5,20 +5,24 @@
 //!   fold of `condition`, and writes what changed to the store together with the matches: one atomic write, the
 //!   outbox in it. Only then are the receipts acknowledged.
 //! - `outbox` delivers the matches, one after the other, and removes each when it is delivered, parked or with the dead letters.
-//! - `record` is the form in which all that is stored.
+//! - [`Orphans`] ends what removed subscribers left behind: their matches become dead letters.
+//! - `keys` and `record` are the keys under which and the form in which all that is stored.
 //!
 //! What makes a replay decide the same: an event is decided only when every topic that the condition names was
 //! read up to its time, ages are times of the bus, and a topic's events are taken once each, by their position.
 
 mod engine;
 mod inbox;
+mod keys;
 mod memory;
+mod orphans;
 mod outbox;
 mod progress;
 mod record;
 
 pub use engine::Engine;
 pub use inbox::{Inbox, Observed};
+pub use orphans::Orphans;
 pub use progress::{Progress, Taken};
 
 use std::sync::Arc;

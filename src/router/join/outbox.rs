@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::memory::outbox_prefix;
+use super::keys::{Keys, Part};
 use super::record::{self, Item, Out};
 use super::{Means, RETRY, Setup};
 use crate::event::codec::json;
@@ -11,7 +11,7 @@ use crate::event::{Data, Draft, Event};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Expect, Stored, Topic, Write};
 use crate::router::condition::Match;
-use crate::router::delivery::History;
+use crate::router::delivery::{Destination, History};
 use crate::router::route::Payload;
 use crate::task::{self, Shutdown};
 
@@ -54,7 +54,7 @@ fn unbuildable(error: &dyn std::fmt::Display) -> Fault {
 
 /// Delivers what is in the outbox, and what is put there later, until the stop is asked for.
 pub(super) async fn run(setup: &Setup, means: &Means, fired: &Notify, shutdown: &Shutdown) -> Result<(), Fault> {
-    let prefix = outbox_prefix(&setup.id);
+    let prefix = Keys::new(&means.group, &setup.id).all(Part::Out);
     while !shutdown.is_requested() {
         let found = means.store.scan(prefix.as_bytes(), PAGE).await;
         let delivered = match found {
@@ -80,28 +80,44 @@ pub(super) async fn run(setup: &Setup, means: &Means, fired: &Notify, shutdown: 
 }
 
 async fn deliver(setup: &Setup, means: &Means, found: Vec<Stored>, shutdown: &Shutdown) -> Result<(), Fault> {
-    for Stored { key, value, .. } in found {
+    for Stored { key, value, revision } in found {
         if shutdown.is_requested() {
             break;
         }
         send(setup, means, &value).await?;
-        means.store.write(vec![Write { key, value: None, expect: Expect::Anything }]).await?;
+        // A subscriber that was removed and came back numbers anew: what stands there must be what was delivered.
+        match means.store.write(vec![Write { key, value: None, expect: Expect::Revision(revision) }]).await {
+            Err(fault) if fault.kind() == FaultKind::Conflict => {
+                tracing::debug!(subscriber = setup.id, "somebody else removed from the outbox what was delivered");
+            }
+            written => drop(written?),
+        }
     }
     Ok(())
 }
 
 /// To all destinations, one after the other. When one of them fails those before it get it again, with the same id.
 async fn send(setup: &Setup, means: &Means, value: &Bytes) -> Result<(), Fault> {
-    let out: Out = record::read(value)?;
-    let event = record::decode(&out.event)?;
-    let topic = Topic::new(&out.topic).map_err(|error| record::damaged(&error))?;
+    let (event, history, overflow) = open(value)?;
     for destination in &setup.destinations {
-        let history = History::new(topic.clone(), record::position(out.place));
-        if out.overflow {
+        if overflow {
             let fault = Fault::new(FaultKind::Full, "hold a match", "too many matches of the subscriber are held");
             return means.delivery.give_up_held(destination, &event, &history, &fault).await;
         }
-        means.delivery.deliver(destination, &event, history).await?;
+        means.delivery.deliver(destination, &event, history.clone()).await?;
     }
     Ok(())
+}
+
+/// Gives up what is in the outbox of a subscriber that does not exist any more; `gone` stands in for its destinations.
+pub(super) async fn bury(means: &Means, gone: &Destination, value: &Bytes) -> Result<(), Fault> {
+    let (event, history, _) = open(value)?;
+    means.delivery.bury_orphan(gone, &event, &history).await
+}
+
+/// The event, where it stood, and whether it is to be given up.
+fn open(value: &Bytes) -> Result<(Event, History, bool), Fault> {
+    let out: Out = record::read(value)?;
+    let topic = Topic::new(&out.topic).map_err(|error| record::damaged(&error))?;
+    Ok((record::decode(&out.event)?, History::new(topic, record::position(out.place)), out.overflow))
 }

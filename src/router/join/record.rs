@@ -111,3 +111,8 @@ pub(super) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Fault> 
 pub(super) fn damaged(error: &dyn std::fmt::Display) -> Fault {
     Fault::new(FaultKind::Malformed, "read the state of a join", error.to_string())
 }
+
+/// The store did not say what it had written.
+pub(super) fn unanswered() -> Fault {
+    Fault::new(FaultKind::Internal, "write the state of a join", "the store told no revision")
+}

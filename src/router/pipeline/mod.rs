@@ -22,7 +22,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::flow::{Bus, Group, InvalidName, Ordering, Start, Store, Subscriber, Subscription, Topic};
 use crate::router::decision::Observer;
 use crate::router::delivery::Delivery;
-use crate::router::join::{Engine, Means, Setup};
+use crate::router::join::{Engine, Means, Orphans, Setup};
 use crate::task::{self, Clock, Shutdown};
 use crate::telemetry::Metrics;
 
@@ -114,8 +114,16 @@ impl Router {
     pub async fn join(self) -> Result<Joined, Fault> {
         let Self { plan, settings, metrics, delivery, store } = self;
         let Plan { lanes, destinations, joins } = plan;
-        let engines = engines(joins, store, &settings.group, &delivery)?;
-        let mut joined = Joined { workers: Vec::new(), engines, topics: Vec::new(), settings, metrics, delivery };
+        let mut joined = Joined {
+            workers: Vec::new(),
+            engines: Vec::new(),
+            orphans: None,
+            topics: Vec::new(),
+            settings,
+            metrics,
+            delivery,
+        };
+        joined.wire(joins, store)?;
         for lane in lanes {
             let topic = lane.topic.clone();
             joined.subscribe(&topic, joined.settings.start, Route::Lane(Arc::new(lane))).await?;
@@ -130,29 +138,13 @@ impl Router {
     }
 }
 
-/// What decides for the subscribers that join events.
-fn engines(
-    joins: Vec<Setup>,
-    store: Option<Arc<dyn Store>>,
-    group: &Group,
-    delivery: &Arc<Delivery>,
-) -> Result<Vec<Engine>, Fault> {
-    let Some(first) = joins.first() else { return Ok(Vec::new()) };
-    // Without an order nobody could tell up to where a topic was read.
-    let Some(store) = store.filter(|_| delivery.bus.capability().ordering == Ordering::Topic) else {
-        let message = "its condition joins several events, which this bus cannot do";
-        let fault = Fault::new(FaultKind::Unsupported, "wire a subscriber", message);
-        return Err(fault.with_context("subscriber", first.id.as_str()));
-    };
-    let (bus, group, delivery) = (delivery.bus.clone(), group.clone(), delivery.clone());
-    let means = Means { store, bus, group, delivery };
-    Ok(joins.into_iter().map(|setup| Engine::new(setup, means.clone())).collect())
-}
-
 /// A router that has joined its groups.
 pub struct Joined {
     workers: Vec<Worker>,
+    /// What decides for the subscribers that join events.
     engines: Vec<Engine>,
+    /// What is left of subscribers that did, where there is a store for it.
+    orphans: Option<Orphans>,
     topics: Vec<Topic>,
     settings: Settings,
     metrics: Arc<Metrics>,
@@ -160,6 +152,22 @@ pub struct Joined {
 }
 
 impl Joined {
+    fn wire(&mut self, joins: Vec<Setup>, store: Option<Arc<dyn Store>>) -> Result<(), Fault> {
+        // Without an order nobody could tell up to where a topic was read.
+        let Some(store) = store.filter(|_| self.delivery.bus.capability().ordering == Ordering::Topic) else {
+            let Some(first) = joins.first() else { return Ok(()) };
+            let message = "its condition joins several events, which this bus cannot do";
+            let fault = Fault::new(FaultKind::Unsupported, "wire a subscriber", message);
+            return Err(fault.with_context("subscriber", first.id.as_str()));
+        };
+        let (bus, group, delivery) = (self.delivery.bus.clone(), self.settings.group.clone(), self.delivery.clone());
+        let means = Means { store, bus, group, delivery };
+        let known = joins.iter().map(|setup| setup.id.clone());
+        self.orphans = Some(Orphans::new(means.clone(), known, self.metrics.clone()));
+        self.engines.extend(joins.into_iter().map(|setup| Engine::new(setup, means.clone())));
+        Ok(())
+    }
+
     async fn subscribe(&mut self, topic: &Topic, start: Start, route: Route) -> Result<(), Fault> {
         // Whoever joins events must know up to where a topic was read: one member reads it in order.
         let in_order = matches!(&route, Route::Lane(lane) if lane.progress.is_some());
@@ -199,6 +207,9 @@ impl Joined {
         }
         for engine in self.engines {
             workers.spawn(engine.run(stop.clone()));
+        }
+        if let Some(orphans) = self.orphans {
+            workers.spawn(orphans.run(stop.clone()));
         }
         let routed = async {
             let result = workers.join().await;

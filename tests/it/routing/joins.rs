@@ -12,11 +12,12 @@ use penstock::buses::embedded::{Embedded, config::Config};
 use penstock::event::{Draft, Event};
 use penstock::fault::Fault;
 use penstock::flow::{
-    self, Accepted, Bus, Deduplicate, Group, Outgoing, Position, Revision, Sink, Store, Stored, Write,
+    self, Accepted, Bus, Deduplicate, Group, Outgoing, Position, Revision, Sink, Start, Store, Stored, Subscription,
+    Write, letter,
 };
 use penstock::router::condition::{Match, State, Step};
 use penstock::router::decision::Unobserved;
-use penstock::router::pipeline::{Plan, Router, Settings};
+use penstock::router::pipeline::{Joined, Plan, Router, Settings};
 use penstock::router::route::{BusDefaults, Policy, Target, Trigger};
 use penstock::task::{Clock, Shutdown};
 use penstock::telemetry::Metrics;
@@ -69,12 +70,31 @@ impl Sink for Shelf {
     }
 }
 
+/// Never answers.
+struct Hanging;
+
+#[async_trait]
+impl Sink for Hanging {
+    fn address(&self) -> &'static str {
+        "http://hanging/"
+    }
+
+    async fn deliver(&self, _event: &Event) -> Result<Accepted, Fault> {
+        std::future::pending().await
+    }
+}
+
 fn trigger(condition: &str, hold: &str) -> Trigger {
+    named("0", condition, hold)
+}
+
+/// With one subscriber of this name.
+fn named(name: &str, condition: &str, hold: &str) -> Trigger {
     let input = |name: &str| serde_json::json!({"name": name, "eventSourceName": "shop", "eventName": name});
     let spec = serde_json::json!({
         "eventSources": [input("a"), input("b"), input("c")],
         "subscribers": [{
-            "condition": condition, "hold": hold, "negationWindow": "3s", "window": "20s",
+            "name": name, "condition": condition, "hold": hold, "negationWindow": "3s", "window": "20s",
             "sink": {"uri": "http://shelf/"}
         }],
     });
@@ -130,6 +150,25 @@ async fn publish(bus: &Embedded, clock: &Clock, name: usize, id: String, stream:
     }
 }
 
+/// A router of the group `router` for this Trigger.
+async fn join(
+    trigger: Trigger,
+    sink: Arc<dyn Sink>,
+    bus: &Arc<Embedded>,
+    store: Arc<dyn Store>,
+    clock: &Clock,
+) -> Joined {
+    let metrics = Arc::new(Metrics::new());
+    let sinks = |_: &Target, _: &Policy| -> Result<Arc<dyn Sink>, Fault> { Ok(sink.clone()) };
+    let plan = Plan::new(vec![trigger], &sinks, &metrics).unwrap();
+    // Little is in flight, so that one life takes several writes.
+    let group = Group::new("router").unwrap();
+    let settings = Settings { max_in_flight: 4, grace: Duration::ZERO, ..Settings::new(group) };
+    let (stop, observer) = (Shutdown::new(), Arc::new(Unobserved));
+    let router = Router::new(plan, settings, bus.clone(), metrics, observer, clock.clone(), &stop).unwrap();
+    router.with_store(store).join().await.unwrap()
+}
+
 /// Publishes a random stream, routes it with a crash after every few writes, and checks what was delivered.
 async fn play(condition: &str, hold: &str, seed: u64, crash_every: Option<usize>) {
     const EVENTS: usize = 60;
@@ -161,21 +200,13 @@ async fn play(condition: &str, hold: &str, seed: u64, crash_every: Option<usize>
             written: life.is_multiple_of(2),
         };
         let mortal = Arc::new(mortal);
-        let metrics = Arc::new(Metrics::new());
-        let sinks = |_: &Target, _: &Policy| -> Result<Arc<dyn Sink>, Fault> { Ok(shelf.clone()) };
-        let plan = Plan::new(vec![trigger(condition, hold)], &sinks, &metrics).unwrap();
-        // Little is in flight, so that one life takes several writes.
-        let settings = Settings { max_in_flight: 4, grace: Duration::ZERO, ..Settings::new(group.clone()) };
-        let stop = Shutdown::new();
-        let router =
-            Router::new(plan, settings, bus.clone(), metrics, Arc::new(Unobserved), clock.clone(), &stop).unwrap();
-        let running = router.with_store(mortal.clone()).join().await.unwrap().run();
+        let running = join(trigger(condition, hold), shelf.clone(), &bus, mortal.clone(), &clock).await.run();
         let done = async || {
             let mut lag = 0;
             for topic in &topics {
                 lag += bus.lag(topic, &group).await.unwrap();
             }
-            lag == 0 && bus.scan(b"join/default/t/0/out/", 1).await.unwrap().is_empty()
+            lag == 0 && bus.scan(b"join/router/out/", 1).await.unwrap().is_empty()
         };
         let died = || crash_every.is_some() && mortal.left.load(Ordering::SeqCst) == 0;
         let mut finished = false;
@@ -206,4 +237,78 @@ async fn crashes_between_any_two_writes_change_nothing() {
             play(condition, hold, seed, Some(3)).await;
         }
     }
+}
+
+/// The dead letters of a topic that were not read this way before: id, reason and subscriber.
+async fn letters(bus: &Embedded, name: &str) -> Vec<(String, String, String)> {
+    let (topic, group) = (topic(&format!("default-shop-{name}-dlq")), Group::new("reader").unwrap());
+    let subscription =
+        Subscription { topic: topic.clone(), group: group.clone(), start: Start::Earliest, max_in_flight: 100 };
+    let mut member = bus.subscribe(subscription).await.unwrap();
+    let mut letters = Vec::new();
+    while bus.lag(&topic, &group).await.unwrap() > 0 {
+        for received in member.next().await.unwrap() {
+            let event = received.event.unwrap();
+            let text = |name| letter::text(&event, name).unwrap_or_default().into_owned();
+            letters.push((event.id().to_owned(), text(letter::REASON), text(letter::SUBSCRIBER)));
+            received.receipt.ack();
+        }
+    }
+    letters
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_removed_subscriber_had_joined_becomes_dead_letters_wherever_it_crashes() {
+    const PAIRS: usize = 6;
+    let disk = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(Timestamp::from_second(1_000_000).unwrap());
+    let open = async || Arc::new(Embedded::open(disk.path(), Config::default(), clock.clone()).await.unwrap());
+    let bus = open().await;
+    let mut stream = Vec::new();
+    // The last one waits for another.
+    for number in 0..=2 * PAIRS {
+        clock.advance(Duration::from_millis(10));
+        publish(&bus, &clock, number % 2, format!("e{number}"), &mut stream).await;
+    }
+    let running = join(named("old", "a && b", "0s"), Arc::new(Hanging), &bus, bus.clone(), &clock).await.run();
+    tokio::select! {
+        ended = running => panic!("it ended by itself: {ended:?}"),
+        () = until("all pairs wait to be delivered, and one event for another", async || {
+            let count = async |key: &str| bus.scan(key.as_bytes(), 100).await.unwrap().len();
+            count("join/router/out/default/t/old/").await == PAIRS && count("join/router/held/default/t/old/").await == 1
+        }) => {}
+    }
+    bus.close().await.unwrap();
+    drop(bus);
+
+    let mut life = 0;
+    let buried = loop {
+        let bus = open().await;
+        let (left, written) = (AtomicUsize::new(2 + life % 3), life % 2 == 0);
+        let mortal = Arc::new(Mortal { inner: bus.clone(), left, written });
+        let shelf = Arc::new(Shelf::default());
+        let running = join(named("new", "a && b", "0s"), shelf, &bus, mortal.clone(), &clock).await.run();
+        let gone = async || bus.get(b"join/router/head/default/t/old").await.unwrap().is_none();
+        tokio::select! {
+            ended = running => panic!("it ended by itself: {ended:?}"),
+            () = until("the old one is buried, or it died", async || {
+                mortal.left.load(Ordering::SeqCst) == 0 || gone().await
+            }) => {}
+        }
+        life += 1;
+        if gone().await {
+            break bus;
+        }
+        bus.close().await.unwrap();
+    };
+    assert!(life > 3, "it died too seldom to prove anything: {life}");
+    let left: Vec<_> = buried.scan(b"join/router/", 100).await.unwrap();
+    let left = left.iter().filter(|stored| String::from_utf8_lossy(&stored.key).contains("/old"));
+    assert_eq!(left.count(), 0, "something stays in the store");
+    let mut found = letters(&buried, "a").await;
+    found.extend(letters(&buried, "b").await);
+    assert!(found.iter().all(|(_, reason, from)| reason == "unsubscribed" && from == "old"), "{found:?}");
+    let ids: BTreeSet<String> = found.into_iter().map(|(id, ..)| id).collect();
+    assert_eq!(ids, expected(&named("old", "a && b", "0s"), stream));
+    buried.close().await.unwrap();
 }
