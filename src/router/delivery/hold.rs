@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::breaker::{Change, Entrance, Probe};
+use super::gate::PATIENCE;
 use super::{Delivery, Destination, History, schedule};
 use crate::event::Event;
 use crate::fault::{Fault, FaultKind};
@@ -27,11 +28,12 @@ impl Delivery {
         };
         let Some(pace) = &to.pace else { return Ok(probe) };
         let resting = to.gate.rest();
-        let returns = history.parks > 0 || history.attempts > 0;
+        let returns = history.parks > 0 || history.attempts > 0 || history.stays();
         match pace.turn(resting.is_some() && !self.shutdown.is_requested(), returns) {
             Some(wait) if wait.is_zero() || Box::pin(self.rest(wait)).await => Ok(probe),
             // The moment passes unused: there is a stop.
             Some(wait) => Err(Hold::Rate(wait)),
+            None if history.stays() => Err(Hold::Rate(PATIENCE)),
             None => Err(Hold::Rate(if self.bus.capability().delayed { pace.book() } else { to.policy.base })),
         }
     }

@@ -18,6 +18,7 @@ mod dead_letter;
 mod destination;
 mod gate;
 mod hold;
+mod in_order;
 mod pace;
 mod parking;
 mod reply;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::event::{Event, InvalidEvent, Value};
+use crate::event::{Draft, Event, InvalidEvent, Value};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::letter::{Reason, safe};
 use crate::flow::{Position, Topic};
@@ -61,6 +61,8 @@ pub struct History {
     held: Duration,
     /// The name of the input that accepted it, where its body is built.
     input: Option<String>,
+    /// Whether it is never put aside.
+    stays: bool,
     /// Its id while it is parked, once it was.
     ticket: Option<String>,
 }
@@ -68,7 +70,17 @@ pub struct History {
 impl History {
     /// Nothing has happened yet.
     pub fn new(topic: Topic, position: Position) -> Self {
-        Self { topic, position, attempts: 0, first: None, parks: 0, held: Duration::ZERO, input: None, ticket: None }
+        Self {
+            topic,
+            position,
+            attempts: 0,
+            first: None,
+            parks: 0,
+            held: Duration::ZERO,
+            input: None,
+            stays: false,
+            ticket: None,
+        }
     }
 
     /// As far as a bus knows that cannot park: it was handed out `times` times. Nobody knows when
@@ -84,6 +96,17 @@ impl History {
     pub fn of_input(mut self, name: &str) -> Self {
         self.input = Some(name.to_owned());
         self
+    }
+
+    /// Of an event that is waited for at its place.
+    #[must_use]
+    pub(super) fn staying(mut self) -> Self {
+        self.stays = true;
+        self
+    }
+
+    pub(super) fn stays(&self) -> bool {
+        self.stays
     }
 
     pub(super) fn input(&self) -> Option<&str> {
@@ -131,8 +154,10 @@ impl History {
             let id = safe(event.id(), MAX_ID);
             format!("{}/{}/{key}/{id}", self.topic, self.position)
         });
-        let mut draft = event
-            .draft()
+        // Whoever sent the event may have used our names: nothing of that may be taken for what we know.
+        let foreign = event.attributes().map(|(name, _)| name).filter(|name| name.starts_with(PREFIX));
+        let mut draft = foreign
+            .fold(event.draft(), Draft::without)
             .with("id", ticket.as_str())
             .with(ID, event.id())
             .with(KEY, key)
@@ -204,6 +229,7 @@ pub fn unpark(parked: &Event, position: Position) -> Result<Parked, Fault> {
         parks: number(COUNT)?,
         held: Duration::from_millis(held),
         input: text(INPUT).ok(),
+        stays: false,
         ticket: Some(parked.id().to_owned()),
     };
     let grave = match parked.attribute(DEAD) {

@@ -1,4 +1,5 @@
 mod holds;
+mod order;
 mod replies;
 
 use std::sync::Mutex;

@@ -20,9 +20,6 @@ pub(super) fn subscriber(spec: &SubscriberSpec, names: &[&str], path: &FieldPath
     if let Some(batch) = &spec.batch {
         pending(&path.field("batch"), "batching", problems, |path, problems| check_batch(batch, path, problems));
     }
-    if spec.ordered == Some(true) {
-        problems.unsupported(&path.field("ordered"), "ordered delivery");
-    }
 }
 
 /// Settings of conditions that join several events, and cannot be run yet.

@@ -20,9 +20,9 @@ pub struct Subscriber {
     pub name: String,
     pub condition: Condition,
     /// Indexes into the Trigger's inputs, ascending: an event accepted by any of them fires the
-    /// subscriber, alone and once. Empty when the condition joins several events.
+    /// subscriber, alone and once. Empty when it has a join.
     pub fires: Vec<usize>,
-    /// How it joins several events, when its condition does.
+    /// How it joins several events, when its condition does, or keeps the order of single ones.
     pub join: Option<Join>,
     /// Each of them gets every event: the sink, then the topic. At least one.
     pub targets: Vec<Target>,
@@ -88,6 +88,8 @@ impl Subscriber {
         };
         let (condition, fires) = condition(spec.condition.as_deref(), scope, path, problems);
         let join = Join::parse(spec, &condition, scope, path, problems);
+        // What keeps its order goes the way of joins, which read their topics in order.
+        let fires = if join.is_some() { Vec::new() } else { fires };
         let block = spec.delivery.as_ref();
         let own = block.map(|block| Delivery::parse(block, scope.namespace, &path.field("delivery"), problems));
         let own = own.unwrap_or_default();
@@ -107,6 +109,11 @@ impl Subscriber {
                 .and_then(|parameters| Body::compile(parameters, scope.names, &path.field("parameters"), problems)),
         };
         subscriber.refuse_loops(scope, path, problems);
+        let single = subscriber.join.as_ref().is_some_and(|join| join.ordered && join.is_of_single_events());
+        if single && subscriber.body.is_some() && scope.inputs.len() > 1 {
+            let feature = "building the body of events of several inputs that keep their order";
+            problems.unsupported(&path.field("parameters"), feature);
+        }
         if spec.batch.is_some() && subscriber.body.is_some() {
             problems.unsupported(&path.field("parameters"), "building the body of a batch from parameters");
         }

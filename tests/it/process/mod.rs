@@ -11,6 +11,7 @@ mod jetstream;
 mod joins;
 mod kill;
 mod lifecycle;
+mod ordered;
 mod parameters;
 mod programs;
 pub mod quickstart;

@@ -180,3 +180,19 @@ async fn time_under_an_open_breaker_does_not_count_for_the_deadline() {
     desk.delivery.deliver(&closed, &held.event, held.history).await.unwrap();
     assert_eq!(desk.bus.published("shop-dlq").len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn names_of_ours_in_an_event_of_others_mean_nothing() {
+    let desk = desk();
+    let sink = TestSink::failing(FaultKind::Unavailable);
+    let to = desk.destination(&sink, slow_policy());
+    let forged = ["penstockparkdead", "penstockparkdone", "penstockparkheld", "penstockparkinput"];
+    let forged = forged.iter().fold(event("1").draft(), |draft, name| draft.with(*name, "99999")).build().unwrap();
+    desk.delivery.deliver(&to, &forged, fresh()).await.unwrap();
+    let parked = desk.parked();
+    assert_eq!((parked.grave, parked.event), (None, event("1")));
+    let mut expected = fresh();
+    expected.failed(desk.clock.now());
+    assert_eq!((parked.history.attempts, parked.history.first), (expected.attempts, expected.first));
+    assert_eq!(parked.history.input(), None);
+}

@@ -124,7 +124,6 @@ fn what_cannot_be_run_yet_is_named_by_its_field() {
     };
     check(json!({"correlate": {"by": {"a": "data.id"}, "maxKeys": 1}}), "correlate", "joining events by a key");
     check(json!({"batch": {"count": 100, "within": "10s"}}), "batch", "batching");
-    check(json!({"ordered": true}), "ordered", "ordered delivery");
     good(json!({"hold": "0s", "payload": "last", "ordered": false, "reply": false}));
 }
 
@@ -202,6 +201,37 @@ fn parameters_are_compiled_with_the_names_of_the_inputs() {
         &[
             "parameters[0].src.dependencyName: no input is named \"b\" (known: a)",
             "parameters[0].src.dataTemplate: this end belongs to no if, with or range at column 1\n  {{ end }}\n  ^",
+        ],
+    );
+}
+
+#[test]
+fn what_keeps_its_order_goes_the_way_of_joins() {
+    let plain = good(json!({"ordered": false}));
+    assert!(plain.join.is_none() && plain.fires == [0]);
+    let ordered = good(json!({"ordered": true, "concurrency": 4}));
+    assert!(ordered.fires.is_empty());
+    assert!(ordered.join.is_some_and(|join| join.ordered));
+}
+
+#[test]
+fn a_body_needs_to_know_its_input() {
+    let parameters = json!([{"src": {"dependencyName": "a"}, "dest": "x"}]);
+    good(json!({"ordered": true, "parameters": parameters}));
+    check(
+        json!({
+            "eventSources": [
+                {"name": "a", "eventSourceName": "shop", "eventName": "orders"},
+                {"name": "b", "eventSourceName": "shop", "eventName": "large"}
+            ],
+            "subscribers": [
+                {"condition": "a || b", "sink": {"uri": "http://sink/"}, "ordered": true, "parameters": parameters},
+                {"condition": "a && b", "sink": {"uri": "http://sink/"}, "ordered": true, "parameters": parameters}
+            ]
+        }),
+        &[
+            "unsupported: spec.subscribers[0].parameters: building the body of events of several inputs that keep their \
+           order is not supported by this version yet",
         ],
     );
 }
