@@ -10,9 +10,12 @@ use std::time::Duration;
 use penstock::api::filter::Filters;
 use penstock::api::{FieldPath, Problems};
 use penstock::event::{Data, Draft, Event};
+use penstock::flow::Topic;
+use penstock::router::decision::{Decision, Observer, Unobserved};
 use penstock::router::filter::{Filter, Verdict};
+use penstock::router::journal::Journal;
 use penstock::router::matching::Matcher;
-use penstock::task::stopwatch;
+use penstock::task::{Clock, stopwatch};
 use serde_json::{Value, json};
 
 /// The size of the payload of the events.
@@ -24,6 +27,7 @@ fn main() {
     let (sizes, rounds): (&[usize], usize) = if quick { (&[1, 20], 1) } else { (&[1, 1_000, 10_000], 7) };
     one_filter(rounds, quick);
     one_expression(rounds, quick);
+    observed(rounds, quick);
     many("distinct exact types", sizes, rounds, quick, |n| json!([{"exact": {"type": type_of(n)}}]));
     many(
         "distinct cesql on type",
@@ -104,6 +108,33 @@ fn one_program(rounds: usize, quick: bool) {
         assert_eq!(filter.evaluate(&event), Verdict::Yes, "{name}");
         let time = best(rounds, quick, || filter.evaluate(black_box(&event)) == Verdict::Yes);
         println!("one {name:<44} {time:>8.0} ns/event");
+    }
+}
+
+/// What it costs to tell two decisions about an event: nothing with nobody there, a copy with the journal.
+fn observed(rounds: usize, quick: bool) {
+    let (event, topic) = (event(0), Topic::new("default-shop-orders").expect("the name is legal"));
+    let journal = Journal::new(4 << 20, Clock::system());
+    let observers: [(&str, &dyn Observer); 2] = [("nobody", &Unobserved), ("the journal of 4 MiB", &journal)];
+    for (name, observer) in observers {
+        let delivered = Decision::Delivered {
+            subscriber: "default/shop/ship",
+            address: "http://ship.default.svc/",
+            code: Some(202),
+            attempt: 1,
+            took: Duration::from_millis(3),
+        };
+        let tell = || {
+            let observer = black_box(observer);
+            for decision in [Decision::Received { topic: &topic }, delivered] {
+                if observer.enabled() {
+                    observer.decided(black_box(&event), &decision);
+                }
+            }
+            true
+        };
+        let time = best(rounds, quick, tell);
+        println!("two decisions, told to {name:<25} {time:>8.0} ns/event");
     }
 }
 

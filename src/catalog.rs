@@ -8,11 +8,11 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::buses::{embedded, jetstream, redis};
+use crate::buses::{self, embedded, jetstream, redis};
 use crate::fault::Fault;
 use crate::flow::{Bus, Outlet, Sink, Source, Store, Topic};
 use crate::sinks;
-use crate::sources::{self, cron, http, mqtt, rabbitmq};
+use crate::sources::{self, cron, http, kafka, kubernetes, mqtt, rabbitmq};
 use crate::task::Clock;
 
 /// What one event of an `EventSource` listens to.
@@ -20,6 +20,8 @@ use crate::task::Clock;
 pub enum SourceConfig {
     Cron(cron::config::Config),
     Http(http::config::Config),
+    Kafka(Box<kafka::Config>),
+    Kubernetes(Box<kubernetes::config::Config>),
     Mqtt(Box<mqtt::config::Config>),
     Redis(Box<sources::redis::Config>),
     Rabbitmq(Box<rabbitmq::config::Config>),
@@ -31,6 +33,8 @@ impl SourceConfig {
         match self {
             Self::Cron(_) => cron::DEFAULT_TYPE,
             Self::Http(_) => http::DEFAULT_TYPE,
+            Self::Kafka(_) => kafka::DEFAULT_TYPE,
+            Self::Kubernetes(_) => kubernetes::DEFAULT_TYPE,
             Self::Mqtt(_) => mqtt::DEFAULT_TYPE,
             Self::Redis(_) => sources::redis::DEFAULT_TYPE,
             Self::Rabbitmq(_) => rabbitmq::DEFAULT_TYPE,
@@ -77,6 +81,17 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
                 let entries = webhooks.entry(config.port).or_default();
                 entries.push(http::Entry { config, outlet, source, ty });
             }
+            #[cfg(feature = "kafka")]
+            SourceConfig::Kafka(config) => {
+                let entry = kafka::Entry { config: *config, outlet, identity, source, ty };
+                sources.push(Box::new(kafka::Source::new(entry, clock.clone())));
+            }
+            #[cfg(not(feature = "kafka"))]
+            SourceConfig::Kafka(_) => return Err(without_kafka()),
+            SourceConfig::Kubernetes(config) => {
+                let entry = kubernetes::Entry { config: *config, outlet, identity, source, ty };
+                sources.push(Box::new(kubernetes::Source::new(entry, store, clock.clone())));
+            }
             SourceConfig::Mqtt(config) => {
                 let entry = mqtt::Entry { config: *config, outlet, identity, source, ty };
                 sources.push(Box::new(mqtt::Source::new(entry, clock.clone())));
@@ -99,11 +114,19 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
     Ok(sources)
 }
 
+/// This build has no client of Kafka.
+#[cfg(not(feature = "kafka"))]
+fn without_kafka() -> Fault {
+    use crate::fault::FaultKind;
+    Fault::new(FaultKind::Unsupported, "use Kafka", "penstock was built without the feature \"kafka\"")
+}
+
 /// What keeps and carries events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BusConfig {
     Embedded(embedded::config::Config),
     Jetstream(Box<jetstream::config::Config>),
+    Kafka(Box<buses::kafka::config::Config>),
     Redis(Box<redis::config::Config>),
 }
 
@@ -128,6 +151,13 @@ pub async fn open(config: BusConfig, folder: &Path, clock: &Clock) -> Result<Ope
             let bus = Arc::new(jetstream::Jetstream::open(*config, clock.clone()).await?);
             Ok(Opened { bus: bus.clone(), store: bus })
         }
+        #[cfg(feature = "kafka")]
+        BusConfig::Kafka(config) => {
+            let bus = Arc::new(buses::kafka::Kafka::open(*config, clock.clone()).await?);
+            Ok(Opened { bus: bus.clone(), store: bus })
+        }
+        #[cfg(not(feature = "kafka"))]
+        BusConfig::Kafka(_) => Err(without_kafka()),
         BusConfig::Redis(config) => {
             let bus = Arc::new(redis::Redis::open(*config).await?);
             Ok(Opened { bus: bus.clone(), store: bus })

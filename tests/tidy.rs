@@ -39,6 +39,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("router/pipeline", &["event", "fault", "task", "telemetry", "flow", "router"]),
     ("router/join", &["event", "fault", "task", "telemetry", "flow", "router"]),
     ("router/decision", &["event", "fault", "task", "telemetry", "flow", "router"]),
+    ("router/journal", &["event", "fault", "task", "telemetry", "flow", "router"]),
     ("component", &["proto", "event", "fault", "task", "telemetry", "flow", "frame"]),
     ("router", &[]),
     ("sources", &[]),
@@ -52,7 +53,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
 
 /// Crates that are walls: only these rooms may name them.
 const WALLS: &[(&str, &[&str])] = &[
-    ("kube", &["api", "operator", "cli"]),
+    ("kube", &["api", "operator", "cli", "sources/kubernetes"]),
     ("tonic", &["proto", "component", "sidecar", "cli"]),
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),
@@ -60,6 +61,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("async_nats", &["buses/jetstream", "sources/nats"]),
     ("rumqttc", &["sources/mqtt"]),
     ("lapin", &["sources/rabbitmq"]),
+    ("rdkafka", &["dial/kafka", "buses/kafka"]),
     ("mlua", &["router/lua"]),
     ("cel", &["router/filter"]),
     ("cloudevents", &["event", "cli"]),

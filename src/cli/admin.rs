@@ -1,4 +1,5 @@
-//! The admin port: metrics and health.
+//! The admin port: metrics, health, the [ledger](super::ledger) of latest decisions, and orders for
+//! [dead letters](super::dlq).
 //!
 //! `/livez` fails when events wait and nothing has moved for long, or when the bus can no longer
 //! write: a restart may help. `/readyz` fails until every topic is subscribed and every port is
@@ -11,11 +12,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
+use super::dlq::{self, Desk};
+use super::ledger::{self, Ledger};
 use crate::flow::Bus;
 use crate::listen::{self, Answer, Handler, Limits, Listener};
 use crate::task::{Clock, Group};
@@ -33,6 +36,8 @@ pub struct Admin {
     /// What a person should know although traffic is welcome, or why it is not.
     note: Mutex<Option<String>>,
     watched: Watched,
+    ledger: Option<Arc<Ledger>>,
+    desk: Option<Arc<Desk>>,
 }
 
 /// The buses that are open now, with their names.
@@ -40,7 +45,27 @@ pub type Watched = Box<dyn Fn() -> Vec<(String, Arc<dyn Bus>)> + Send + Sync>;
 
 impl Admin {
     pub fn new(metrics: Arc<Metrics>, clock: Clock, watched: Watched) -> Self {
-        Self { metrics, clock, ready: AtomicBool::new(false), note: Mutex::default(), watched }
+        Self {
+            metrics,
+            clock,
+            ready: AtomicBool::new(false),
+            note: Mutex::default(),
+            watched,
+            ledger: None,
+            desk: None,
+        }
+    }
+
+    /// Serves what is kept of the latest events too, if anything is.
+    #[must_use]
+    pub fn with_ledger(self, ledger: Option<Arc<Ledger>>) -> Self {
+        Self { ledger, ..self }
+    }
+
+    /// Takes orders for dead letters too.
+    #[must_use]
+    pub fn with_desk(self, desk: Arc<Desk>) -> Self {
+        Self { desk: Some(desk), ..self }
     }
 
     /// Says whether traffic is welcome.
@@ -87,6 +112,17 @@ impl Admin {
         }
     }
 
+    async fn explain(&self, request: &Request<Incoming>) -> Answer {
+        let Some(ledger) = self.ledger.clone() else {
+            return listen::text(
+                StatusCode::NOT_FOUND,
+                "no journal is kept: this process routes nothing, or --journal is 0",
+            );
+        };
+        let accepted = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        ledger.answer(request.uri().path(), accepted.contains("application/json")).await
+    }
+
     fn metrics(&self) -> Answer {
         for (name, bus) in (self.watched)() {
             self.metrics.lost(&name, bus.lost());
@@ -97,8 +133,15 @@ impl Admin {
     }
 }
 
+fn is_ledger(path: &str) -> bool {
+    path.strip_prefix(ledger::PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 impl Handler for Admin {
-    async fn handle(&self, request: Request<Incoming>, _: SocketAddr) -> Answer {
+    async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+        if let (dlq::PATH, Some(desk)) = (request.uri().path(), &self.desk) {
+            return dlq::take(desk, request, peer).await;
+        }
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return listen::text(StatusCode::METHOD_NOT_ALLOWED, "only GET");
         }
@@ -106,7 +149,8 @@ impl Handler for Admin {
             "/metrics" => self.metrics(),
             "/livez" => self.live(),
             "/readyz" => self.ready(),
-            _ => listen::text(StatusCode::NOT_FOUND, "known paths: /metrics /livez /readyz"),
+            path if is_ledger(path) => self.explain(&request).await,
+            _ => listen::text(StatusCode::NOT_FOUND, "known paths: /metrics /livez /readyz /explain /explain/ID"),
         }
     }
 }

@@ -10,19 +10,23 @@ mod component;
 mod convert;
 pub mod crd;
 mod display;
+mod dlq;
 pub mod documents;
 mod explain;
 mod intake;
+mod ledger;
 mod limits;
 mod logs;
 mod narrator;
 pub mod report;
 mod router;
+mod routes;
 mod run;
 mod secrets;
 mod signals;
 mod supervise;
 mod terminal;
+mod test;
 mod workload;
 
 use std::io::{IsTerminal, Write};
@@ -56,6 +60,8 @@ enum Command {
     Component(component::Options),
     Check(check::Options),
     Explain(explain::Options),
+    Test(test::Options),
+    Dlq(dlq::Options),
     Convert(convert::Options),
     /// Prints the custom resource definitions, for `kubectl apply -f -`
     Crd,
@@ -76,6 +82,8 @@ enum Outcome {
     Refused,
     /// The result lacks something that was asked for, and what it lacks has been told.
     Incomplete,
+    /// Something is not as it was expected to be, and that has been told.
+    Unmet,
 }
 
 /// Runs the process: parses the command line, does what it says, prints the error chain once.
@@ -84,7 +92,7 @@ pub fn main() -> ExitCode {
     match dispatch(arguments) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Refused) => ExitCode::from(2),
-        Ok(Outcome::Incomplete) => ExitCode::FAILURE,
+        Ok(Outcome::Incomplete | Outcome::Unmet) => ExitCode::FAILURE,
         Err(error) => {
             terminal::show("");
             // Standard error may be gone; the exit code still tells.
@@ -103,6 +111,8 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Explain(options) => {
             explain::run(&options, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())
         }
+        Command::Test(options) => test::run(&options, &mut terminal::Output::new()),
+        Command::Dlq(options) => block_on(dlq::run(options, &mut terminal::Output::new())),
         Command::Convert(options) => {
             let (mut out, mut err) = (terminal::Output::new(), std::io::stderr().lock());
             convert::run(&options, &mut std::io::stdin().lock(), &mut out, &mut err)

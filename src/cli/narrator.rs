@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::ledger::Ledger;
+use crate::api::any::IntOrText;
+use crate::api::quantity;
 use crate::event::Event;
-use crate::router::decision::{Decision, Observer};
+use crate::router::decision::{All, Decision, Observer, Unobserved};
 use crate::router::filter::Values;
-use crate::task;
+use crate::router::journal::SMALLEST;
+use crate::task::{self, Clock};
 
 /// What is told of the events on their way.
 #[derive(Args, Clone, Debug)]
@@ -18,25 +22,61 @@ pub struct Telling {
     #[arg(long, short)]
     quiet: bool,
 
-    /// Show values of the data of events in these lines; without it they are named by kind and length
+    /// Show values of the data of events in these lines and under /explain; without it they are named by kind and
+    /// length
     #[arg(long)]
     show_data: bool,
+
+    /// How much memory the latest events and decisions may take that are served under /explain, such as 4Mi; 0
+    /// keeps none
+    #[arg(long, default_value = "4Mi", value_name = "SIZE", value_parser = journal_size)]
+    journal: usize,
+}
+
+/// The largest journal: its places are counted in 32 bits.
+const LARGEST_JOURNAL: u64 = 1 << 30;
+
+fn journal_size(text: &str) -> Result<usize, String> {
+    let bytes = quantity::parse(&IntOrText::Text(text.to_owned()))?;
+    let size = usize::try_from(bytes).ok().filter(|_| bytes <= LARGEST_JOURNAL);
+    let size = size.filter(|size| *size == 0 || *size >= SMALLEST);
+    size.ok_or_else(|| format!("a journal is 0, or from {}Ki to {}Gi", SMALLEST >> 10, LARGEST_JOURNAL >> 30))
 }
 
 impl Telling {
     /// Who tells it; nobody with `--quiet`.
     pub fn narrator(&self) -> Option<Arc<Narrator>> {
-        let values = if self.show_data { Values::Shown } else { Values::Redacted };
-        (!self.quiet).then(|| Arc::new(Narrator::new(values)))
+        (!self.quiet).then(|| Arc::new(Narrator::new(self.values())))
     }
 
-    /// The same, for the command line of a child process.
+    /// Who keeps it; nobody with `--journal 0`.
+    pub fn ledger(&self, clock: &Clock) -> Option<Arc<Ledger>> {
+        (self.journal > 0).then(|| Arc::new(Ledger::new(self.journal, self.values(), clock.clone())))
+    }
+
+    const fn values(&self) -> Values {
+        if self.show_data { Values::Shown } else { Values::Redacted }
+    }
+
+    /// The same, for the command line of a child process, which nobody asks for its journal.
     pub fn arguments(&self) -> Vec<&'static str> {
-        [(self.quiet, "--quiet"), (self.show_data, "--show-data")]
+        [(self.quiet, "--quiet"), (self.show_data, "--show-data"), (true, "--journal=0")]
             .iter()
             .filter(|(set, _)| *set)
             .map(|(_, word)| *word)
             .collect()
+    }
+}
+
+/// Who learns of decisions: those of the two that there are.
+pub fn observer(narrator: Option<Arc<Narrator>>, ledger: Option<&Arc<Ledger>>) -> Arc<dyn Observer> {
+    let narrator = narrator.map(|narrator| narrator as Arc<dyn Observer>);
+    let journal = ledger.map(|ledger| ledger.journal() as Arc<dyn Observer>);
+    match (narrator, journal) {
+        (None, None) => Arc::new(Unobserved),
+        (Some(one), None) | (None, Some(one)) => one,
+        // The journal first: it wants everything, so the narrator is asked once, and counts what it has no room for once.
+        (Some(narrator), Some(journal)) => Arc::new(All(vec![journal, narrator])),
     }
 }
 

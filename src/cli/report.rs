@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::documents::{Origin, Place};
+use super::documents::{Origin, Place, Places};
 use crate::api::{Problem, Problems};
 
 /// How a report is printed.
@@ -67,6 +67,21 @@ impl Report {
                 self.found(origin, severity, problem);
             }
         }
+    }
+
+    /// Adds what is wrong in a document that is no object of ours.
+    pub fn add_raw(&mut self, file: &str, places: &Places, problem: Problem) {
+        let Place { line, column } = places.of(&problem.path);
+        self.findings.push(Finding {
+            severity: Severity::Error,
+            file: file.to_owned(),
+            line: Some(line),
+            column: Some(column),
+            object: String::new(),
+            path: problem.path.to_string(),
+            message: problem.message,
+            help: problem.help,
+        });
     }
 
     fn found(&mut self, origin: &Origin, severity: Severity, problem: Problem) {

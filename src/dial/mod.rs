@@ -1,9 +1,11 @@
-//! What the clients of brokers share, because kinds may not import each other: TLS towards servers, and the
-//! connection to Redis that its bus and its source have in common.
+//! What the clients of brokers share, because kinds may not import each other: TLS towards servers, and what
+//! bus and source have in common towards Redis (the connection) and towards Kafka (the client, the reader).
 //!
 //! May import `api`, `fault` and `task`; never a kind.
 
 mod fault;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 mod redis;
 mod tls;
 

@@ -33,6 +33,26 @@ pub const TOPIC: &str = "penstocktopic";
 /// How many bytes of data there were, when they were cut.
 pub const CUT: &str = "penstockcut";
 
+/// How often the event was sent again after it had become a dead letter. It stays with the event, so that one
+/// that is given up each time is not sent round for ever.
+pub const REPLAYS: &str = "penstockreplays";
+
+/// What a letter has beside its event.
+const ADDED: [&str; 12] = [
+    "knativeerrordest",
+    "knativeerrorcode",
+    "knativeerrordata",
+    REASON,
+    FAULT,
+    ATTEMPTS,
+    FIRST,
+    LAST,
+    TRIGGER,
+    SUBSCRIBER,
+    TOPIC,
+    CUT,
+];
+
 /// Room that parking and dead letters need beyond the event itself. What is larger than the bus's
 /// limit less this is not taken in, because it could not be put aside later.
 pub const HEADROOM: usize = 8 * 1024;
@@ -177,6 +197,24 @@ pub fn unfit(event: &Event, fault: &Fault, topic: &Topic, limit: usize) -> Resul
         .build()
         .map_err(|error| unbuildable(&error))?;
     fit(&letter, limit)
+}
+
+/// How often the event of a letter was sent again before.
+pub fn replays(letter: &Event) -> u32 {
+    letter.attribute(REPLAYS).and_then(|count| count.text().parse().ok()).unwrap_or(0)
+}
+
+/// The event of a letter as it was, to be sent once more; nothing when the letter does not have it whole.
+///
+/// # Errors
+/// Never for a letter that was read by this process.
+pub fn original(letter: &Event) -> Result<Option<Event>, Fault> {
+    if letter.ty() == POISON_TYPE || letter.attribute(CUT).is_some() {
+        return Ok(None);
+    }
+    let bare = ADDED.iter().fold(letter.draft(), |draft, name| draft.without(name));
+    let count = i32::try_from(replays(letter).saturating_add(1)).unwrap_or(i32::MAX);
+    bare.with(REPLAYS, count).build().map(Some).map_err(|error| unbuildable(&error))
 }
 
 /// The letter, cut until its record is at most `limit` bytes: the data loses its end, and with it

@@ -1,6 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::event::{Data, Draft, Event};
 use crate::fault::{Fault, FaultKind};
 
 #[derive(Default)]
@@ -24,6 +25,31 @@ fn a_receipt_settles_exactly_once_and_dropping_it_is_a_nack() {
     Receipt::new(ledger.clone(), 2).nack(Fault::new(FaultKind::Full, "publish", "disk full"));
     drop(Receipt::new(ledger.clone(), 3));
     assert_eq!(*ledger.0.lock().unwrap(), [(1, "ack"), (2, "nack"), (3, "dropped")]);
+}
+
+#[test]
+fn a_letter_gives_back_its_event_and_counts_how_often() {
+    let event = Draft::new("7", "/shop", "order").with("subject", "s").data(Data::Text("{}")).build().unwrap();
+    let fault = Fault::new(FaultKind::Unavailable, "deliver", "down");
+    let time = jiff::Timestamp::UNIX_EPOCH;
+    let obituary = letter::Obituary {
+        reason: letter::Reason::Attempts,
+        fault: &fault,
+        address: "http://s/",
+        attempts: 4,
+        first: time,
+        last: time,
+        trigger: "default/t",
+        subscriber: "s",
+        topic: "orders",
+    };
+    let again = |event: &Event| letter::original(&obituary.letter(event).unwrap()).unwrap().unwrap();
+    let once = again(&event);
+    assert_eq!(once, event.draft().with(letter::REPLAYS, 1).build().unwrap());
+    assert_eq!(letter::replays(&again(&once)), 2);
+    let large = Draft::new("8", "/shop", "order").data(Data::Text(&"x".repeat(10_000))).build().unwrap();
+    let cut = letter::fit(&obituary.letter(&large).unwrap(), 5_000).unwrap();
+    assert_eq!(letter::original(&cut).unwrap(), None, "what was cut is not the event");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Whoever wants to show or keep it (the lines of a standalone run, the outcome journal,
 //! `explain`) is an [`Observer`]. When none is enabled nothing is put together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::Event;
@@ -47,7 +48,32 @@ pub trait Observer: Send + Sync {
     /// Whether it wants to know at all; asked before anything is put together.
     fn enabled(&self) -> bool;
 
+    /// Whether it wants to know of every input that did not accept an event ([`Decision::Filtered`]): there may be
+    /// thousands of them.
+    fn wants_filtered(&self) -> bool {
+        self.enabled()
+    }
+
     fn decided(&self, event: &Event, decision: &Decision<'_>);
+}
+
+/// Tells several. They are asked in their order whether they want to know, as far as it matters.
+pub struct All(pub Vec<Arc<dyn Observer>>);
+
+impl Observer for All {
+    fn enabled(&self) -> bool {
+        self.0.iter().any(|observer| observer.enabled())
+    }
+
+    fn wants_filtered(&self) -> bool {
+        self.0.iter().any(|observer| observer.wants_filtered())
+    }
+
+    fn decided(&self, event: &Event, decision: &Decision<'_>) {
+        for observer in self.0.iter().filter(|observer| observer.enabled()) {
+            observer.decided(event, decision);
+        }
+    }
 }
 
 /// Wants to know nothing.

@@ -8,7 +8,7 @@
 //! - [`pipeline`] reads the topics and settles the receipts; [`delivery`] takes one event to one
 //!   destination, or puts it aside.
 //! - [`join`] keeps what subscribers wait for that join several events.
-//! - [`decision`] is what happened on the way, as data.
+//! - [`decision`] is what happened on the way, as data; [`journal`] keeps the latest of it.
 //!
 //! The rooms that run Triggers never see a kind, a broker's client or a sidecar: they are handed a
 //! bus and sinks behind the seams of `flow`.
@@ -19,6 +19,7 @@ pub mod decision;
 pub mod delivery;
 pub mod filter;
 pub mod join;
+pub mod journal;
 pub mod lua;
 pub mod matching;
 pub mod pipeline;

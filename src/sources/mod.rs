@@ -7,6 +7,7 @@
 pub mod cron;
 pub mod http;
 pub mod kafka;
+pub mod kubernetes;
 pub mod mqtt;
 pub mod rabbitmq;
 pub mod redis;

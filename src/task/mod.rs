@@ -4,16 +4,19 @@
 //! - [`Shutdown`]: the request to stop, handed down the tree.
 //! - [`Clock`]: wall time that tests can set.
 //! - [`Backoff`]: the pause before the next attempt.
+//! - [`simulate`]: runs a task in virtual time.
 //!
 //! It knows nothing about events. It may import `fault` and `telemetry`.
 
 mod backoff;
 mod clock;
 mod group;
+mod timeline;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
 pub use group::{Group, Shutdown};
+pub use timeline::simulate;
 
 use std::future::Future;
 use std::time::Duration;
@@ -22,12 +25,19 @@ use crate::fault::{Fault, FaultKind};
 
 /// Waits for `duration`. Cancel-safe.
 pub async fn sleep(duration: Duration) {
-    tokio::time::sleep(duration).await;
+    match timeline::sleep(duration) {
+        Some(sleep) => sleep.await,
+        None => tokio::time::sleep(duration).await,
+    }
 }
 
 /// Runs `future` for at most `limit`; `None` when the time ran out (the future is dropped then).
 pub async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
-    tokio::time::timeout(limit, future).await.ok()
+    match timeline::sleep(limit) {
+        // Boxed: nobody's future shall be larger for the sake of virtual time.
+        Some(limit) => Box::pin(timeline::within(limit, future)).await,
+        None => tokio::time::timeout(limit, future).await.ok(),
+    }
 }
 
 /// Lets every other task that is ready run first. For loops that may find work ready for ever.
@@ -45,7 +55,7 @@ pub async fn at_length<F: Future>(future: F) -> F::Output {
 
 /// A moment on the monotonic clock, for measuring how long something took.
 pub fn stopwatch() -> impl Fn() -> Duration + Copy {
-    let start = tokio::time::Instant::now();
+    let start = timeline::Moment::now();
     move || start.elapsed()
 }
 

@@ -53,3 +53,36 @@ async fn a_stop_has_one_deadline_for_all_that_end_one_after_the_other() {
     sleep(second).await;
     assert_eq!(child.left(second), Duration::ZERO);
 }
+
+#[test]
+fn virtual_time_jumps_from_timer_to_timer_when_nothing_is_left_to_do() {
+    let start: jiff::Timestamp = "2026-01-05T12:00:00Z".parse().unwrap();
+    let told = simulate(start, |clock| async move {
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        let watch = stopwatch();
+        let (sender, mut told) = tokio::sync::mpsc::channel(8);
+        let mut group = Group::new(&Shutdown::new());
+        for (name, pause) in [("late", hours(5)), ("early", hours(1))] {
+            let (sender, clock) = (sender.clone(), clock.clone());
+            group.spawn(async move {
+                sleep(pause).await;
+                give_way().await;
+                sender.send(format!("{name} {}", clock.now())).await.unwrap();
+                Ok(())
+            });
+        }
+        drop(sender);
+        assert_eq!(within(hours(2), std::future::pending::<()>()).await, None);
+        assert_eq!(within(hours(2), async { 7 }).await, Some(7), "what is ready is not waited for");
+        assert_eq!(watch(), hours(2));
+        group.join().await.unwrap();
+        let mut all = Vec::new();
+        while let Some(line) = told.recv().await {
+            all.push(line);
+        }
+        all
+    });
+    let expected = ["early 2026-01-05T13:00:00Z", "late 2026-01-05T17:00:00Z"];
+    assert_eq!(told.unwrap(), expected);
+    assert_eq!(simulate(start, |_| async { panic!("boom") }).unwrap_err().kind(), FaultKind::Internal);
+}

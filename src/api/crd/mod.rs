@@ -1,7 +1,10 @@
 //! The custom resource definitions of the group, as a real API server takes them.
 //!
 //! The derived schemas are structural already. What is changed here: unsigned formats, which the
-//! API server does not know, become ranges; descriptions lose the line breaks of the source.
+//! API server does not know, become ranges; descriptions lose the line breaks of the source; and
+//! [`rules`] are added.
+
+mod rules;
 
 use std::sync::LazyLock;
 
@@ -22,6 +25,8 @@ static DEFINITIONS: LazyLock<[Json; KINDS.len()]> = LazyLock::new(|| {
         let root = "/spec/versions/0/schema/openAPIV3Schema";
         if let Some(schema) = definition.pointer_mut(root) {
             clean(schema);
+            rules::add(&crd.spec.names.kind, &mut schema["properties"]["spec"]);
+            rules::list_by(&mut schema["properties"]["status"]["properties"]["conditions"], "type");
             schema["description"] = schema["properties"]["spec"]["description"].clone();
         }
         definition

@@ -62,7 +62,7 @@ impl Walk<'_> {
 
     fn object(&mut self, members: Map<String, Json>, schema: &Json, path: &FieldPath) -> Map<String, Json> {
         if let Some(every) = schema.get("additionalProperties").filter(|every| every.is_object()) {
-            return self.named(members, every, path);
+            return self.named(members, schema, every, path);
         }
         let none = Map::new();
         let properties = schema.get("properties").and_then(Json::as_object).unwrap_or(&none);
@@ -99,7 +99,14 @@ impl Walk<'_> {
     }
 
     /// A map of names that the user chose.
-    fn named(&mut self, members: Map<String, Json>, every: &Json, path: &FieldPath) -> Map<String, Json> {
+    fn named(
+        &mut self,
+        members: Map<String, Json>,
+        schema: &Json,
+        every: &Json,
+        path: &FieldPath,
+    ) -> Map<String, Json> {
+        self.most(members.len(), schema, "maxProperties", "members", path);
         let judge = |(name, value): (String, Json)| {
             let value = self.node(value, every, &path.field(&name));
             (name, value)
@@ -108,9 +115,19 @@ impl Walk<'_> {
     }
 
     fn list(&mut self, items: Vec<Json>, schema: &Json, path: &FieldPath) -> Json {
+        self.most(items.len(), schema, "maxItems", "items", path);
         let Some(every) = schema.get("items") else { return Json::Array(items) };
         let judge = |(index, item)| self.node(item, every, &path.index(index));
         Json::Array(items.into_iter().enumerate().map(judge).collect())
+    }
+
+    /// Refuses more than a schema allows.
+    fn most(&mut self, found: usize, schema: &Json, keyword: &str, of: &str, path: &FieldPath) {
+        if let Some(most) = schema.get(keyword).and_then(Json::as_u64)
+            && found as u64 > most
+        {
+            self.problems.push(path, format!("has {found} {of}, more than {most}"));
+        }
     }
 
     fn wrong_type(&mut self, value: &Json, schema: &Json, path: &FieldPath) -> Json {
@@ -133,6 +150,9 @@ impl Walk<'_> {
             let known: Vec<&str> = words.iter().filter_map(Json::as_str).collect();
             self.problems.push_help(path, format!("unknown value {word:?}"), alternatives(&word, &known));
             return self.repair(schema, path);
+        }
+        if let Some(text) = value.as_str() {
+            self.most(text.chars().count(), schema, "maxLength", "characters", path);
         }
         let Some(number) = value.as_f64() else { return value };
         let (least, most) = range(schema);

@@ -1,10 +1,33 @@
 //! The settings of a Kafka bus.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
 
 use crate::api::client::{self, Endpoint, Sasl, Tls};
-use crate::api::event_bus::KafkaBus;
+use crate::api::event_bus::{BusSpec, KafkaBus, RetentionSpec};
+use crate::api::metadata::{self, Key, Metadata, Shape, Values};
 use crate::api::{FieldPath, Problems, Secrets};
+
+/// The keys of a Component's metadata, beside those that begin with [`CLIENT_KEY`].
+pub const KEYS: [Key; 12] = [
+    ("brokers", Shape::Text),
+    ("partitions", Shape::Number),
+    ("replicationFactor", Shape::Number),
+    ("sasl.mechanism", Shape::Text),
+    ("sasl.username", Shape::Secret),
+    ("sasl.password", Shape::Secret),
+    ("tls.ca", Shape::Secret),
+    ("tls.cert", Shape::Secret),
+    ("tls.key", Shape::Secret),
+    ("tls.insecureSkipVerify", Shape::Flag),
+    ("retention.age", Shape::Text),
+    ("retention.size", Shape::Text),
+];
+
+/// What a key begins with whose rest is the name of one of [`CLIENT_SETTINGS`].
+const CLIENT_KEY: &str = "config.";
 
 /// The settings of librdkafka that `config` may hold: those that tune connections, batches and
 /// fetching. What decides whether events are lost (`acks`, idempotence, offsets) cannot be set.
@@ -66,6 +89,24 @@ pub struct Config {
     pub replication_factor: i32,
     /// Of [`CLIENT_SETTINGS`].
     pub client: BTreeMap<String, String>,
+    /// What the topics beside the events are named after, so that buses can share a cluster.
+    pub name: String,
+    pub keep: Keep,
+}
+
+/// What a topic keeps that is made. `retention` is one thing for all back ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Events older than this are deleted, read or not.
+    pub age: Duration,
+    /// The oldest events of a topic are deleted, read or not, while it takes more than this.
+    pub bytes: Option<u64>,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { age: Duration::from_secs(168 * 3600), bytes: None }
+    }
 }
 
 impl Config {
@@ -90,6 +131,42 @@ impl Config {
             sasl: raw.sasl.as_ref().map(|sasl| Sasl::parse(sasl, &path.field("sasl"), secrets, problems)),
             tls: raw.tls.as_ref().map(|tls| Tls::parse(tls, &path.field("tls"), secrets, problems)),
             client: client::allowed(raw.config.as_ref(), CLIENT_SETTINGS, &path.field("config"), problems),
+            name: "penstock".to_owned(),
+            keep: Keep::default(),
         }
+    }
+
+    /// Reads the metadata of a Component: the settings, and the part of the spec that is one thing for
+    /// all back ends. `None` when something is wrong.
+    pub fn from_metadata(metadata: &Metadata, problems: &mut Problems) -> Option<(Self, BusSpec)> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Raw {
+            #[serde(flatten)]
+            kafka: KafkaBus,
+            retention: Option<RetentionSpec>,
+        }
+        let before = problems.len();
+        // The names of librdkafka have dots of their own.
+        let (client, others): (Metadata, Metadata) =
+            metadata.clone().into_iter().partition(|(name, _)| name.starts_with(CLIENT_KEY));
+        let Raw { mut kafka, retention } = metadata::read(&others, &KEYS, problems)?;
+        let client = client.into_iter().map(|(name, value)| (name[CLIENT_KEY.len()..].to_owned(), value));
+        kafka.config = Some(client.collect());
+        let config = Self::parse(&kafka, &metadata::path(), &Values(metadata), problems);
+        let spec = BusSpec { retention, ..BusSpec::default() };
+        (problems.len() == before).then_some((config, spec))
+    }
+
+    /// Names the topics beside the events after the bus `name`, of a cluster's bus when `namespace` is
+    /// empty. Two buses never share any: a namespace has no dot.
+    #[must_use]
+    pub fn of_bus(self, namespace: &str, name: &str) -> Self {
+        Self { name: format!("penstock.{namespace}.{name}"), ..self }
+    }
+
+    #[must_use]
+    pub fn keeping(self, keep: Keep) -> Self {
+        Self { keep, ..self }
     }
 }

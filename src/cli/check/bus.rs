@@ -14,7 +14,9 @@ use crate::router::route::{BusDefaults, DEFAULT_BUS};
 const BACK_ENDS: [&str; 7] = ["nats", "natsStreaming", "jetstream", "kafka", "redis", "embedded", "component"];
 
 /// Those that run.
-const SUPPORTED: [&str; 5] = ["nats", "natsStreaming", "jetstream", "redis", "embedded"];
+const SUPPORTED: [&str; 6] = ["nats", "natsStreaming", "jetstream", "kafka", "redis", "embedded"];
+/// Whether it was built with the feature that Kafka needs.
+const KAFKA: bool = cfg!(feature = "kafka");
 
 /// All buses of a set of documents.
 pub(super) struct Buses {
@@ -122,6 +124,12 @@ fn judge(spec: &BusSpec, path: &FieldPath, secrets: &dyn Secrets, problems: &mut
     }
     if let Some(raw) = &spec.kafka {
         kafka::config::Config::parse(raw, &path.field("kafka"), secrets, problems);
+        if !KAFKA {
+            problems.push(&path.field("kafka"), "this penstock was built without the feature \"kafka\"");
+        }
+        if spec.dedup_window.is_some() {
+            problems.warn(&path.field("dedupWindow"), "has no effect: Kafka recognises no event that comes twice");
+        }
     }
     if let Some(raw) = &spec.redis {
         redis::config::Config::parse(raw, &path.field("redis"), secrets, problems);

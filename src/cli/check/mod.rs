@@ -10,6 +10,7 @@ mod source;
 mod trigger;
 mod webhooks;
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub use output::Format;
 
 use super::documents::{self, Documents, Origin};
 use super::report::Report;
+use crate::api::event_source::EventSourceSpec;
 use crate::api::{Problems, Secrets, secret::Unresolved};
 use bus::Buses;
 
@@ -73,6 +75,12 @@ pub fn judge(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) 
     }
     webhooks::judge_together(documents, report);
     collision::judge(documents, &buses, report);
+}
+
+/// Every event of an `EventSource`, and the attributes that it sets.
+pub fn events_with_attributes(spec: &EventSourceSpec) -> Vec<(&str, BTreeMap<String, String>)> {
+    let events = source::events(spec).into_iter();
+    events.map(|entry| (entry.event, entry.common.attributes.clone().unwrap_or_default())).collect()
 }
 
 fn one<T>(report: &mut Report, origin: &Origin, judge: impl FnOnce(&mut Problems) -> T) -> T {

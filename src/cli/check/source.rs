@@ -10,12 +10,14 @@ use crate::api::{FieldPath, Problems, Secrets, value};
 use crate::cli::documents::Document;
 use crate::intake::Overrides;
 use crate::router::route::Trigger;
-use crate::sources::{cron, kafka, mqtt, rabbitmq, redis};
+use crate::sources::{cron, kafka, kubernetes, mqtt, rabbitmq, redis};
 
 /// The kinds, in the order of the documentation.
 const KINDS: [&str; 9] = ["http", "cron", "kafka", "mqtt", "nats", "redis", "rabbitmq", "s3", "kubernetes"];
 /// The kinds that this version runs.
-const RUNNING: [&str; 5] = ["http", "cron", "mqtt", "redis", "rabbitmq"];
+const RUNNING: [&str; 7] = ["http", "cron", "kafka", "mqtt", "redis", "rabbitmq", "kubernetes"];
+/// Whether it was built with the feature that Kafka needs.
+const KAFKA: bool = cfg!(feature = "kafka");
 /// The longest name of an event: it becomes a label, as the names of objects do.
 const MAX_EVENT: usize = 63;
 
@@ -23,7 +25,7 @@ const MAX_EVENT: usize = 63;
 pub(super) struct Entry<'a> {
     pub(super) kind: &'static str,
     pub(super) event: &'a str,
-    common: &'a EventCommon,
+    pub(super) common: &'a EventCommon,
 }
 
 /// Every event of every kind.
@@ -67,7 +69,7 @@ pub(super) fn judge(
     for entry in &entries {
         judge_common(entry, &path.field(entry.kind).field(entry.event), problems);
     }
-    judge_kinds(spec, &path, secrets, problems);
+    judge_kinds(spec, namespace, &path, secrets, problems);
     judge_words(spec, &path, problems);
     if spec.event_bus.is_some() || spec.sink.is_none() {
         buses.expect(namespace, spec.event_bus.as_deref(), &path.field("eventBus"), problems);
@@ -104,13 +106,19 @@ fn judge_common(entry: &Entry<'_>, path: &FieldPath, problems: &mut Problems) {
     {
         problems.push(&path.field("attributes"), error.to_string());
     }
-    if !["kafka", "mqtt", "redis", "rabbitmq"].contains(&entry.kind) {
+    if !["kafka", "mqtt", "redis", "rabbitmq", "kubernetes"].contains(&entry.kind) {
         Backoff::parse(entry.common.connection_backoff.as_ref(), &path.field("connectionBackoff"), problems);
         client::lag_threshold(entry.common.scale_option.as_ref(), &path.field("scaleOption"), problems);
     }
 }
 
-fn judge_kinds(spec: &EventSourceSpec, path: &FieldPath, secrets: &dyn Secrets, problems: &mut Problems) {
+fn judge_kinds(
+    spec: &EventSourceSpec,
+    namespace: &str,
+    path: &FieldPath,
+    secrets: &dyn Secrets,
+    problems: &mut Problems,
+) {
     webhooks::judge(spec.http.iter().flatten(), &path.field("http"), secrets, problems);
     for (event, raw) in spec.cron.iter().flatten() {
         cron::config::Config::parse(raw, &path.field("cron").field(event), problems);
@@ -127,11 +135,18 @@ fn judge_kinds(spec: &EventSourceSpec, path: &FieldPath, secrets: &dyn Secrets, 
     for (event, raw) in spec.rabbitmq.iter().flatten() {
         rabbitmq::config::Config::parse(raw, &path.field("rabbitmq").field(event), secrets, problems);
     }
+    for (event, raw) in spec.kubernetes.iter().flatten() {
+        let path = path.field("kubernetes").field(event);
+        kubernetes::config::Config::parse(raw, Some(namespace), &path, problems);
+    }
     let present = events(spec);
     for kind in KINDS.into_iter().filter(|kind| !RUNNING.contains(kind)) {
         if present.iter().any(|entry| entry.kind == kind) {
             problems.unsupported(&path.field(kind), &format!("the {kind} source"));
         }
+    }
+    if !KAFKA && present.iter().any(|entry| entry.kind == "kafka") {
+        problems.push(&path.field("kafka"), "this penstock was built without the feature \"kafka\"");
     }
 }
 

@@ -10,6 +10,8 @@ use async_trait::async_trait;
 use crate::api::Problems;
 use crate::api::event_bus::BusSpec;
 use crate::api::metadata::{self, Metadata};
+#[cfg(feature = "kafka")]
+use crate::buses::kafka;
 use crate::buses::{embedded, jetstream, redis};
 use crate::catalog::{self, BusConfig, Opened};
 use crate::component::{Factory, Made};
@@ -136,6 +138,15 @@ pub fn jetstream(name: &str, metadata: &Metadata, problems: &mut Problems) -> Op
     let Kept { age, bytes, dedup_window } = kept(&spec, problems);
     let keep = jetstream::config::Keep { age, bytes, dedup_window };
     Some(BusConfig::Jetstream(Box::new(config.of_bus("", name).keeping(keep))))
+}
+
+/// The topics beside the events are named after the bus.
+#[cfg(feature = "kafka")]
+pub fn kafka(name: &str, metadata: &Metadata, problems: &mut Problems) -> Option<BusConfig> {
+    let (config, spec) = kafka::config::Config::from_metadata(metadata, problems)?;
+    let Kept { age, bytes, .. } = kept(&spec, problems);
+    let keep = kafka::config::Keep { age, bytes };
+    Some(BusConfig::Kafka(Box::new(config.of_bus("", name).keeping(keep))))
 }
 
 /// The bus begins the names of its keys.

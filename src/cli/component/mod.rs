@@ -17,15 +17,22 @@ use crate::fault::Fault;
 use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
 use bus::{BusKind, Buses};
-use source::{CronSource, HttpSource, MqttSource, RabbitmqSource, RedisSource};
+#[cfg(feature = "kafka")]
+use source::KafkaSource;
+use source::{CronSource, HttpSource, KubernetesSource, MqttSource, RabbitmqSource, RedisSource};
 
 /// The kinds that are compiled in.
-const KINDS: [&str; 8] = [
+const KINDS: &[&str] = &[
     "eventbus.embedded",
     "eventbus.jetstream",
+    #[cfg(feature = "kafka")]
+    "eventbus.kafka",
     "eventbus.redis",
     "eventsource.http",
     "eventsource.cron",
+    #[cfg(feature = "kafka")]
+    "eventsource.kafka",
+    "eventsource.kubernetes",
     "eventsource.mqtt",
     "eventsource.rabbitmq",
     "eventsource.redis",
@@ -42,8 +49,8 @@ const INJECTED: &str = "DAPR_COMPONENT_SOCKETS_FOLDER";
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "Start it before daprd, which looks for sockets once. A Component of type pubsub.eventbus.embedded,
-state.eventbus.embedded (or jetstream, redis) or pubsub.eventsource.http (or cron, mqtt, rabbitmq, redis) then works from any
-Dapr app; the folder components/ has one of each. Restart daprd when this process was restarted."
+state.eventbus.embedded (or jetstream, kafka, redis) or pubsub.eventsource.http (or cron, kafka, kubernetes, mqtt, rabbitmq, redis)
+then works from any Dapr app; the folder components/ has one of each. Restart daprd when this process was restarted."
 )]
 pub struct Options {
     #[command(flatten)]
@@ -152,9 +159,14 @@ fn kinds(options: &Offer, buses: &Arc<Buses>, clock: &Clock) -> Vec<Kind> {
     let kinds = [
         bus("eventbus.embedded", bus::embedded),
         bus("eventbus.jetstream", bus::jetstream),
+        #[cfg(feature = "kafka")]
+        bus("eventbus.kafka", bus::kafka),
         bus("eventbus.redis", bus::redis),
         source("eventsource.http", Arc::new(HttpSource::new(options.bind, clock.clone()))),
         source("eventsource.cron", Arc::new(CronSource { buses: buses.clone(), clock: clock.clone() })),
+        #[cfg(feature = "kafka")]
+        source("eventsource.kafka", Arc::new(KafkaSource { clock: clock.clone() })),
+        source("eventsource.kubernetes", Arc::new(KubernetesSource { buses: buses.clone(), clock: clock.clone() })),
         source("eventsource.mqtt", Arc::new(MqttSource { clock: clock.clone() })),
         source("eventsource.redis", Arc::new(RedisSource)),
         source("eventsource.rabbitmq", Arc::new(RabbitmqSource { clock: clock.clone() })),

@@ -14,13 +14,15 @@ use crate::component::{Factory, Made};
 use crate::event::Draft;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::outlet;
-use crate::sources::{cron, http, mqtt, rabbitmq, redis};
+#[cfg(feature = "kafka")]
+use crate::sources::kafka;
+use crate::sources::{cron, http, kubernetes, mqtt, rabbitmq, redis};
 use crate::task::Clock;
 
 /// Events of one source that wait for daprd; a webhook that finds it full answers 503.
 const OUTLET_BOUND: usize = 1024;
 
-/// The bus whose store keeps how far schedules have come.
+/// The bus whose store keeps how far schedules and watches have come.
 const SCHEDULES: &str = "schedules";
 
 /// The key that names the `source` of a Component's events that are no `CloudEvents` when they come; a slash
@@ -74,6 +76,29 @@ impl Factory for CronSource {
     }
 }
 
+/// Kubernetes: one Component is one kind of object.
+pub struct KubernetesSource {
+    pub buses: Arc<Buses>,
+    pub clock: Clock,
+}
+
+#[async_trait]
+impl Factory for KubernetesSource {
+    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
+        let mut problems = Problems::new();
+        let (metadata, source) = origin(instance, metadata, &mut problems);
+        let config = kubernetes::Config::from_metadata(&metadata, &mut problems);
+        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
+        let opened =
+            self.buses.open(SCHEDULES, SCHEDULES, BusConfig::Embedded(embedded::config::Config::default())).await?;
+        let (outlet, events) = outlet(OUTLET_BOUND);
+        let (identity, ty) = (instance.to_owned(), kubernetes::DEFAULT_TYPE.to_owned());
+        let entry = kubernetes::Entry { config, outlet, identity, source, ty };
+        let source = kubernetes::Source::new(entry, opened.store, self.clock.clone());
+        Ok(Made::Source { source: Box::new(source), events })
+    }
+}
+
 /// MQTT: one Component is one topic filter.
 pub struct MqttSource {
     pub clock: Clock,
@@ -90,6 +115,27 @@ impl Factory for MqttSource {
         let entry =
             mqtt::Entry { config, outlet, identity: instance.to_owned(), source, ty: mqtt::DEFAULT_TYPE.to_owned() };
         Ok(Made::Source { source: Box::new(mqtt::Source::new(entry, self.clock.clone())), events })
+    }
+}
+
+/// Kafka: one Component is one topic.
+#[cfg(feature = "kafka")]
+pub struct KafkaSource {
+    pub clock: Clock,
+}
+
+#[cfg(feature = "kafka")]
+#[async_trait]
+impl Factory for KafkaSource {
+    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
+        let mut problems = Problems::new();
+        let (metadata, source) = origin(instance, metadata, &mut problems);
+        let config = kafka::Config::from_metadata(&metadata, &mut problems);
+        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
+        let (outlet, events) = outlet(OUTLET_BOUND);
+        let entry =
+            kafka::Entry { config, outlet, identity: instance.to_owned(), source, ty: kafka::DEFAULT_TYPE.to_owned() };
+        Ok(Made::Source { source: Box::new(kafka::Source::new(entry, self.clock.clone())), events })
     }
 }
 

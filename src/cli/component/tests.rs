@@ -9,10 +9,10 @@ use serde_json::Value as Json;
 use super::*;
 use crate::api::Problems;
 use crate::api::metadata::Metadata;
-use crate::buses::{embedded, jetstream, redis};
+use crate::buses::{embedded, jetstream, kafka, redis};
 use crate::cli::documents;
 use crate::fault::FaultKind;
-use crate::sources::{self, cron, http, mqtt, rabbitmq};
+use crate::sources::{self, cron, http, kubernetes, mqtt, rabbitmq};
 
 fn components() -> BTreeMap<String, Json> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("components");
@@ -60,6 +60,10 @@ fn every_kind_has_a_component_that_its_parser_takes() {
                 metadata.remove("bus").unwrap();
                 redis::config::Config::from_metadata(&metadata, &mut problems).unwrap();
             }
+            "eventbus.kafka" => {
+                metadata.remove("bus").unwrap();
+                kafka::config::Config::from_metadata(&metadata, &mut problems).unwrap();
+            }
             "eventbus.jetstream" => {
                 metadata.remove("bus").unwrap();
                 jetstream::config::Config::from_metadata(&metadata, &mut problems).unwrap();
@@ -73,8 +77,14 @@ fn every_kind_has_a_component_that_its_parser_takes() {
             "eventsource.cron" => {
                 cron::Config::from_metadata(&metadata, &mut problems).unwrap();
             }
+            "eventsource.kafka" => {
+                sources::kafka::Config::from_metadata(&metadata, &mut problems).unwrap();
+            }
             "eventsource.mqtt" => {
                 mqtt::Config::from_metadata(&metadata, &mut problems).unwrap();
+            }
+            "eventsource.kubernetes" => {
+                kubernetes::Config::from_metadata(&metadata, &mut problems).unwrap();
             }
             "eventsource.rabbitmq" => {
                 rabbitmq::Config::from_metadata(&metadata, &mut problems).unwrap();

@@ -4,7 +4,9 @@
 //! nobody took is named at the end. What is printed is then judged by the rooms of
 //! [`check`](super::check), so that nothing wrong is handed on in silence.
 
+mod body;
 mod fields;
+mod folder;
 mod knative;
 mod openfunction;
 mod sensor;
@@ -21,6 +23,7 @@ use super::report::Severity;
 use super::{Outcome, check, crd};
 use crate::api::FieldPath;
 use crate::api::secret::Unresolved;
+use body::Unwrapped;
 use fields::{Fields, Notes, Weight};
 
 /// The group and version of what is printed.
@@ -33,13 +36,14 @@ const KNOWN: &str = "argoproj.io Sensor, EventSource; eventing.knative.dev Trigg
 #[expect(clippy::doc_markdown, reason = "the text is the help of the command")]
 #[derive(Args, Clone, Debug)]
 #[command(
-    after_help = "The result goes to standard output; what has no equivalent or means something else is listed on
+    after_help = "The result goes to standard output, or to a folder with --output; what has no equivalent or means something else is listed on
 standard error, with its line.
 
 Exit codes: 0 all is converted, 1 something was left out, 2 the input cannot be read.
 
 Examples:
   penstock convert sensor.yaml > flow.yaml
+  penstock convert argo/ --output flow/
   kubectl get sensors,eventsources -o yaml | penstock convert - | penstock check -"
 )]
 pub struct Options {
@@ -50,6 +54,10 @@ pub struct Options {
     /// Exit with 1 also when something means something else than before
     #[arg(long)]
     strict: bool,
+
+    /// Write a file for each object to this folder instead of everything to standard output. Nothing is written over
+    #[arg(long, short, value_name = "FOLDER")]
+    output: Option<PathBuf>,
 }
 
 /// Converts `paths` to `out` and tells `err` what is to know.
@@ -71,12 +79,14 @@ pub fn run(
         writeln!(err, "nothing to convert; known: {KNOWN}")?;
         return Ok(Outcome::Refused);
     }
-    let mut text = Vec::new();
+    let unwrapped = Unwrapped::of(&raws);
+    let (mut text, mut objects) = (Vec::new(), Vec::new());
     let mut partly = false;
     for Raw { file, object, value, places } in raws {
         let mut notes = Notes::default();
-        for object in convert(value, &mut notes) {
+        for object in convert(value, &unwrapped, &mut notes) {
             crd::write_document(&object, &mut text)?;
+            objects.push(object);
         }
         for note in &notes.0 {
             let word = match note.weight {
@@ -88,8 +98,12 @@ pub fn run(
             writeln!(err, "{file}:{}: {word}: {object}: {path}{}", places.of(&note.path), note.message)?;
         }
     }
-    out.write_all(&text)?;
-    out.flush()?;
+    if let Some(folder) = &options.output {
+        partly |= !folder::write(folder, &objects, err)?;
+    } else {
+        out.write_all(&text)?;
+        out.flush()?;
+    }
     let (documents, mut report) = documents::load(&["-".into()], &mut Cursor::new(text));
     check::judge(&documents, &Unresolved, &mut report);
     if report.has_errors() {
@@ -105,7 +119,7 @@ pub fn run(
 }
 
 /// One object of another system as objects of ours.
-fn convert(value: Json, notes: &mut Notes) -> Vec<Json> {
+fn convert(value: Json, unwrapped: &Unwrapped, notes: &mut Notes) -> Vec<Json> {
     let root = FieldPath::root();
     let mut object = Fields::new(value, root.clone(), notes);
     let version = object.text("apiVersion").unwrap_or_default();
@@ -117,7 +131,7 @@ fn convert(value: Json, notes: &mut Notes) -> Vec<Json> {
     let namespace = metadata["namespace"].as_str().unwrap_or("default");
     let group = version.split('/').next().unwrap_or_default();
     let specs = match (group, kind.as_str()) {
-        ("argoproj.io", "Sensor") => sensor::sensor(fields(notes), notes),
+        ("argoproj.io", "Sensor") => sensor::sensor(fields(notes), namespace, unwrapped, notes),
         ("argoproj.io", "EventSource") => sources::event_source(fields(notes), notes),
         ("eventing.knative.dev", "Trigger") => knative::trigger(fields(notes), notes),
         ("eventing.knative.dev", "Broker") => knative::broker(fields(notes), name, namespace, notes),

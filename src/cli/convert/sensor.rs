@@ -2,20 +2,33 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::body::{self, Unwrapped};
 use super::fields::{Fields, Notes, number};
 use crate::api::FieldPath;
 
-pub fn sensor(mut spec: Fields, notes: &mut Notes) -> Vec<(&'static str, Json)> {
+pub fn sensor(
+    mut spec: Fields,
+    namespace: &str,
+    unwrapped: &Unwrapped,
+    notes: &mut Notes,
+) -> Vec<(&'static str, Json)> {
     let mut to = Map::new();
     spec.rename("eventBusName", "eventBus", &mut to);
-    let inputs: Vec<Json> = spec
-        .list("dependencies", notes)
-        .into_iter()
-        .map(|(path, value)| input(Fields::new(value, path, notes), notes))
-        .collect();
+    // The dependencies whose events come without Argo's wrapping.
+    let mut bare = Vec::new();
+    let mut inputs: Vec<Json> = Vec::new();
+    for (path, value) in spec.list("dependencies", notes) {
+        let is_bare = unwrapped.has(namespace, value["eventSourceName"].as_str().unwrap_or_default());
+        if is_bare {
+            bare.push(value["name"].as_str().unwrap_or_default().to_owned());
+        }
+        inputs.push(input(Fields::new(value, path, notes), is_bare, notes));
+    }
     let triggers = spec.list("triggers", notes);
-    let subscribers: Vec<Json> =
-        triggers.into_iter().filter_map(|(path, value)| subscriber(Fields::new(value, path, notes), notes)).collect();
+    let subscribers: Vec<Json> = triggers
+        .into_iter()
+        .filter_map(|(path, value)| subscriber(Fields::new(value, path, notes), &bare, notes))
+        .collect();
     spec.finish(notes);
     if inputs.is_empty() || subscribers.is_empty() {
         notes.left_out(&FieldPath::root(), "nothing is left of this Sensor: no trigger of it can be converted");
@@ -26,17 +39,17 @@ pub fn sensor(mut spec: Fields, notes: &mut Notes) -> Vec<(&'static str, Json)> 
     vec![("Trigger", Json::Object(to))]
 }
 
-fn input(mut from: Fields, notes: &mut Notes) -> Json {
+fn input(mut from: Fields, is_bare: bool, notes: &mut Notes) -> Json {
     let mut to = Map::new();
     from.copy(&["name", "eventSourceName", "eventName", "filtersLogicalOperator", "transform"], &mut to);
     let mut filters = from.object("filters", notes);
     let mut kinds = Map::new();
-    if let Some(data) = filters.take("data") {
-        judge_data(&data, &filters.at("data"), notes);
+    if let Some(mut data) = filters.take("data") {
+        judge_data(&mut data, is_bare, &filters.at("data"), notes);
         kinds.insert("data".to_owned(), data);
     }
-    if let Some(exprs) = filters.take("exprs") {
-        judge_exprs(&exprs, &filters.at("exprs"), notes);
+    if let Some(mut exprs) = filters.take("exprs") {
+        judge_exprs(&mut exprs, is_bare, &filters.at("exprs"), notes);
         kinds.insert("exprs".to_owned(), exprs);
     }
     let mut context = filters.object("context", notes);
@@ -52,7 +65,11 @@ fn input(mut from: Fields, notes: &mut Notes) -> Json {
         notes
             .changed(&filters.at("time"), "an event without a time attribute does not pass; Argo reads it as midnight");
     }
-    filters.copy(&["time", "script", "dataLogicalOperator", "exprLogicalOperator"], &mut kinds);
+    if let Some(script) = filters.take("script") {
+        body::judge_program(&script, &filters.at("script"), notes);
+        kinds.insert("script".to_owned(), script);
+    }
+    filters.copy(&["time", "dataLogicalOperator", "exprLogicalOperator"], &mut kinds);
     filters.finish(notes);
     if !kinds.is_empty() {
         to.insert("filters".to_owned(), kinds.into());
@@ -62,10 +79,12 @@ fn input(mut from: Fields, notes: &mut Notes) -> Json {
 }
 
 /// What a data filter means here and did not mean there.
-fn judge_data(data: &Json, path: &FieldPath, notes: &mut Notes) {
-    for (index, item) in data.as_array().into_iter().flatten().enumerate() {
+fn judge_data(data: &mut Json, is_bare: bool, path: &FieldPath, notes: &mut Notes) {
+    for (index, item) in data.as_array_mut().into_iter().flatten().enumerate() {
         let at = path.index(index);
-        judge_path(&item["path"], &at.field("path"), notes);
+        if let Some(written) = item.get_mut("path") {
+            body::unwrap_path(written, is_bare, &at.field("path"), notes);
+        }
         if item["comparator"] == "!=" && item["value"].as_array().is_some_and(|values| values.len() > 1) {
             notes.changed(&at.field("value"), "!= with a list means none of them; in Argo Events, not all of them");
         }
@@ -77,28 +96,32 @@ fn judge_data(data: &Json, path: &FieldPath, notes: &mut Notes) {
     }
 }
 
-fn judge_exprs(exprs: &Json, path: &FieldPath, notes: &mut Notes) {
-    for (index, item) in exprs.as_array().into_iter().flatten().enumerate() {
-        let fields = path.index(index).field("fields");
-        for (place, field) in item["fields"].as_array().into_iter().flatten().enumerate() {
-            judge_path(&field["path"], &fields.index(place).field("path"), notes);
+fn judge_exprs(exprs: &mut Json, is_bare: bool, path: &FieldPath, notes: &mut Notes) {
+    for (index, item) in exprs.as_array_mut().into_iter().flatten().enumerate() {
+        let at = path.index(index).field("fields");
+        let fields = item.get_mut("fields").and_then(Json::as_array_mut);
+        for (place, field) in fields.into_iter().flatten().enumerate() {
+            if let Some(written) = field.get_mut("path") {
+                body::unwrap_path(written, is_bare, &at.index(place).field("path"), notes);
+            }
         }
     }
 }
 
-/// Argo wraps what it receives, and paths begin with the wrapping.
-fn judge_path(written: &Json, at: &FieldPath, notes: &mut Notes) {
-    let first = written.as_str().unwrap_or_default().split(['.', '|']).next();
-    if matches!(first, Some("body" | "header")) {
-        notes.changed(
-            at,
-            "Argo's sources wrap what they receive in {body, header, ...}; here the body itself is the data: \
-             drop \"body.\" when the events come from a source of ours",
-        );
+/// The parts of a payload are paths into events of dependencies, or templates over them.
+fn judge_payload(payload: &mut Json, bare: &[String], path: &FieldPath, notes: &mut Notes) {
+    for (index, item) in payload.as_array_mut().into_iter().flatten().enumerate() {
+        let at = path.index(index).field("src");
+        let Some(from) = item.get_mut("src") else { continue };
+        let is_bare = from["dependencyName"].as_str().is_some_and(|name| bare.iter().any(|known| known == name));
+        body::judge_program(&from["dataTemplate"], &at.field("dataTemplate"), notes);
+        if let Some(written) = from.get_mut("dataKey") {
+            body::unwrap_path(written, is_bare, &at.field("dataKey"), notes);
+        }
     }
 }
 
-fn subscriber(mut from: Fields, notes: &mut Notes) -> Option<Json> {
+fn subscriber(mut from: Fields, bare: &[String], notes: &mut Notes) -> Option<Json> {
     let mut to = Map::new();
     let mut template = from.object("template", notes);
     template.rename("name", "name", &mut to);
@@ -123,7 +146,8 @@ fn subscriber(mut from: Fields, notes: &mut Notes) -> Option<Json> {
     if let Some(method) = http.text("method").filter(|method| method != "POST") {
         notes.left_out(&http.at("method"), format!("events are sent by POST, not {method}"));
     }
-    if let Some(payload) = http.take("payload") {
+    if let Some(mut payload) = http.take("payload") {
+        judge_payload(&mut payload, bare, &http.at("payload"), notes);
         to.insert("parameters".to_owned(), payload);
     } else {
         notes.changed(&http.path, "without a payload Argo sends an empty body; here the event itself is sent");

@@ -3,7 +3,7 @@ use crate::cli::documents::read_values;
 
 /// The result, what was told, and how it ended.
 fn converted(text: &str) -> (Vec<Json>, String, Outcome) {
-    let options = Options { paths: vec!["-".into()], strict: false };
+    let options = Options { paths: vec!["-".into()], strict: false, output: None };
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let outcome = run(&options, &mut Cursor::new(text.as_bytes()), &mut out, &mut err).unwrap();
     let told = String::from_utf8(err).unwrap().replace("standard input:", "");
@@ -83,4 +83,65 @@ fn what_cannot_be_read_is_refused_and_what_is_unknown_is_left_out() {
     let (objects, told, outcome) = converted("apiVersion: v1\nkind: Service\nmetadata: {name: a}\n");
     assert!(objects.is_empty() && outcome == Outcome::Incomplete, "{told}");
     says(&told, &["2:1: left out: Service default/a: kind: v1 Service cannot be converted; known: argoproj.io"]);
+}
+
+/// An `EventSource` of Argo, and a Sensor that reads it and another one.
+const ARGO: &str = r#"
+apiVersion: argoproj.io/v1alpha1
+kind: EventSource
+metadata: {name: hooks, namespace: shop}
+spec: {webhook: {orders: {endpoint: /orders, port: "8080", method: POST}}}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Sensor
+metadata: {name: orders, namespace: shop}
+spec:
+  dependencies:
+    - {name: own, eventSourceName: hooks, eventName: orders, filters: {data: [{path: body.total, type: string, value: ["x"]}, {path: body, type: string, value: ["x"]}], exprs: [{expr: "a == 1", fields: [{name: a, path: body.a.b}, {name: h, path: header.X}]}], script: "return event.body.a == 1"}}
+    - {name: other, eventSourceName: elsewhere, eventName: orders, filters: {data: [{path: body.total, type: string, value: ["x"]}]}}
+  triggers:
+    - template: {name: ship, http: {url: "http://ship", method: POST, payload: [{src: {dependencyName: own, dataKey: body.id}, dest: id}, {src: {dependencyName: other, dataKey: body.id}, dest: other}]}}
+"#;
+
+#[test]
+fn paths_lose_the_wrapping_of_sources_that_are_converted_too() {
+    let (objects, told, _) = converted(ARGO);
+    let inputs = &objects[1]["spec"]["eventSources"];
+    let filters = &inputs[0]["filters"];
+    assert_eq!((&filters["data"][0]["path"], &filters["data"][1]["path"]), (&json!("total"), &json!("@this")));
+    assert_eq!(filters["exprs"][0]["fields"][0]["path"], "a.b");
+    assert_eq!(inputs[1]["filters"]["data"][0]["path"], "body.total", "nobody knows what that source sends");
+    let parameters = &objects[1]["spec"]["subscribers"][0]["parameters"];
+    assert_eq!((&parameters[0]["src"]["dataKey"], &parameters[1]["src"]["dataKey"]), (&json!("id"), &json!("body.id")));
+    for line in [
+        "spec.dependencies[0].filters.data[0].path: \"body.total\" is \"total\" now",
+        "spec.dependencies[0].filters.exprs[0].fields[1].path: headers are not among the data",
+        "spec.dependencies[0].filters.script: it reads the wrapping",
+        "spec.dependencies[1].filters.data[0].path: Argo's sources wrap",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+}
+
+#[test]
+fn a_folder_gets_a_file_for_each_object_and_nothing_is_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { paths: vec!["-".into()], strict: false, output: Some(folder.path().join("new")) };
+    let write = |text: &str| {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let outcome = run(&options, &mut Cursor::new(text.as_bytes()), &mut out, &mut err).unwrap();
+        assert!(out.is_empty());
+        (outcome, String::from_utf8(err).unwrap())
+    };
+    write(ARGO);
+    let read = |name: &str| std::fs::read_to_string(folder.path().join("new").join(name)).unwrap();
+    assert!(read("shop.trigger.orders.yaml").contains("eventSourceName: hooks"));
+    assert!(read("shop.eventsource.hooks.yaml").contains("path: /orders"));
+    std::fs::write(folder.path().join("new/shop.trigger.orders.yaml"), "mine").unwrap();
+    let (outcome, told) = write(ARGO);
+    assert_eq!((outcome, read("shop.trigger.orders.yaml").as_str()), (Outcome::Incomplete, "mine"));
+    assert!(told.contains("shop.trigger.orders.yaml is there already: left as it is"), "{told}");
+    let odd = "{apiVersion: events.openfunction.io/v1alpha1, kind: EventBus, metadata: {name: ../../x}, spec: {embedded: {}}}";
+    write(odd);
+    assert!(read("eventbus...-..-x.yaml").contains("kind: EventBus"));
 }

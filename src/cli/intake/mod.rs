@@ -39,7 +39,7 @@ pub struct Options {
 /// # Errors
 /// When a part cannot be started, or failed for good.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    workload::run(options.workload, |context| Pumps { context, bus: None, running: Vec::new() }).await
+    workload::run(options.workload, None, |context| Pumps { context, bus: None, running: Vec::new() }).await
 }
 
 /// Everything that is pumped.

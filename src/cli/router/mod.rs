@@ -7,16 +7,17 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::narrator::Telling;
+use super::ledger::{Known, Ledger};
+use super::narrator::{self, Telling};
 use super::workload::{self, Context, Work};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::Bus as _;
-use crate::router::decision::{Observer, Unobserved};
+use crate::router::decision::Observer;
 use crate::router::pipeline::{self, Joined, Router};
-use crate::router::route::{Policy, Target};
+use crate::router::route::{Policy, Target, Trigger};
 use crate::sidecar::Bus;
 use crate::sinks::http::Client;
-use crate::task::{Group, Shutdown};
+use crate::task::{Clock, Group, Shutdown};
 use plan::Plan;
 use sinks::Wiring;
 
@@ -47,13 +48,14 @@ pub struct Options {
 /// # Errors
 /// When a part cannot be started, or failed for good.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let observer: Arc<dyn Observer> = match options.telling.narrator() {
-        Some(narrator) => narrator,
-        None => Arc::new(Unobserved),
+    let ledger = options.telling.ledger(&Clock::system());
+    let observer = narrator::observer(options.telling.narrator(), ledger.as_ref());
+    let told = ledger.clone();
+    let make = |context: Context| {
+        let client = Client::new(context.clock.clone());
+        Routing { client, context, observer, ledger, running: None }
     };
-    let make =
-        |context: Context| Routing { client: Client::new(context.clock.clone()), context, observer, running: None };
-    workload::run(options.workload, make).await
+    workload::run(options.workload, told, make).await
 }
 
 /// The router that runs.
@@ -61,6 +63,7 @@ struct Routing {
     context: Context,
     client: Client,
     observer: Arc<dyn Observer>,
+    ledger: Option<Arc<Ledger>>,
     running: Option<Shutdown>,
 }
 
@@ -68,6 +71,8 @@ struct Routing {
 struct Prepared {
     joined: Joined,
     bus: Arc<Bus>,
+    /// For the ledger.
+    triggers: Vec<Trigger>,
     shutdown: Shutdown,
 }
 
@@ -85,6 +90,7 @@ impl Work for Routing {
         let bus = Arc::new(plan.bus.bus(connection, &about, clock)?);
         let wiring = Wiring { connection, about: &about, bus: bus.clone(), client: &self.client, known: &plan.sinks };
         let sinks = |target: &Target, policy: &Policy| wiring.sink(target, policy);
+        let triggers = if self.ledger.is_some() { plan.triggers.clone() } else { Vec::new() };
         let wired = pipeline::Plan::new(plan.triggers, &sinks, metrics)?;
         let settings = pipeline::Settings {
             grace: *grace,
@@ -94,11 +100,14 @@ impl Work for Routing {
         let shutdown = Shutdown::new();
         let (metrics, observer, clock) = (metrics.clone(), self.observer.clone(), clock.clone());
         let router = Router::new(wired, settings, bus.clone(), metrics, observer, clock, &shutdown)?;
-        Ok(Prepared { joined: router.join().await?, bus, shutdown })
+        Ok(Prepared { joined: router.join().await?, bus, triggers, shutdown })
     }
 
     fn adopt(&mut self, prepared: Prepared, tasks: &mut Group) {
-        let Prepared { joined, bus, shutdown } = prepared;
+        let Prepared { joined, bus, triggers, shutdown } = prepared;
+        if let Some(ledger) = &self.ledger {
+            ledger.explain_by(triggers.into_iter().map(|trigger| Known { trigger, store: None }).collect());
+        }
         let own = shutdown.clone();
         tasks.spawn(async move {
             let routed = joined.run().await;

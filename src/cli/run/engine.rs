@@ -13,11 +13,12 @@ use super::plan::{BusPlan, Feed, Plan};
 use super::summary;
 use crate::catalog::{self, Opened, SinkConfig};
 use crate::cli::admin::Admin;
-use crate::cli::{limits, signals};
+use crate::cli::ledger::Known;
+use crate::cli::{dlq, limits, narrator, signals};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{self, Bus, Group as ConsumerGroup, Topic, outlet};
 use crate::intake::{self, Intake};
-use crate::router::decision::{Observer, Unobserved};
+use crate::router::decision::Observer;
 use crate::router::pipeline::{self, Joined, Router};
 use crate::router::route::{Policy, StatusCodes, Target, Trigger};
 use crate::sinks;
@@ -49,11 +50,17 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
     let (sourcing, routing) = (Shutdown::new(), Shutdown::new());
 
     let buses = open(&plan.buses, options, &context).await?;
+    let index = dlq::Index::of(&plan);
     let narrator = options.telling.narrator();
-    let observer: Arc<dyn Observer> = match &narrator {
-        Some(narrator) => narrator.clone(),
-        None => Arc::new(Unobserved),
-    };
+    let ledger = options.telling.ledger(&context.clock);
+    let observer = narrator::observer(narrator.clone(), ledger.as_ref());
+    if let Some(ledger) = &ledger {
+        let known = plan.buses.iter().zip(&buses).flat_map(|(plan, opened)| {
+            let known = |trigger: &Trigger| Known { trigger: trigger.clone(), store: Some(opened.store.clone()) };
+            plan.triggers.iter().map(known).collect::<Vec<_>>()
+        });
+        ledger.explain_by(known.collect());
+    }
     let mut routers = Group::new(&routing);
     let mut watched = Vec::with_capacity(buses.len());
     for (opened, BusPlan { name, triggers, .. }) in buses.iter().zip(plan.buses) {
@@ -62,9 +69,12 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
             routers.spawn(router.run());
         }
     }
+    let named = watched.iter().map(|(name, bus): &(String, Arc<dyn Bus>)| (name.clone(), bus.clone()));
+    let desk = Arc::new(dlq::Desk::new(named, index));
     let mut sources = Group::new(&sourcing);
     start(plan.feeds, &buses, options, &context, &mut sources).await?;
-    let admin = Arc::new(Admin::new(context.metrics.clone(), context.clock.clone(), Box::new(move || watched.clone())));
+    let admin = Admin::new(context.metrics.clone(), context.clock.clone(), Box::new(move || watched.clone()));
+    let admin = Arc::new(admin.with_ledger(ledger).with_desk(desk));
     let mut side = Group::new(&Shutdown::new());
     admin.serve(options.admin, &mut side).await?;
     if let Some(narrator) = narrator {
@@ -169,19 +179,7 @@ pub fn sink(
 ) -> Result<Arc<dyn flow::Sink>, Fault> {
     let refused = |message: String| Fault::new(FaultKind::Rejected, "set up a sink", message);
     let config = match target {
-        Target::Http(uri) => {
-            let endpoint = sinks::http::Endpoint::new(uri.clone()).map_err(|error| refused(error.to_string()))?;
-            SinkConfig::Http(sinks::http::Config {
-                structured: policy.structured,
-                timeout: policy.timeout,
-                reply: policy.reply,
-                success: match &policy.success {
-                    StatusCodes::Every2xx => sinks::http::Success::Every2xx,
-                    StatusCodes::Only(codes) => sinks::http::Success::Only(codes.clone()),
-                },
-                ..sinks::http::Config::new(endpoint)
-            })
-        }
+        Target::Http(uri) => SinkConfig::Http(http_config(uri, policy)?),
         Target::Topic(topic) => SinkConfig::Topic(Topic::new(topic).map_err(|error| refused(error.to_string()))?),
         Target::Log => SinkConfig::Log,
         Target::Component { .. } | Target::Object { .. } => {
@@ -189,6 +187,25 @@ pub fn sink(
         }
     };
     Ok(catalog::sink(config, bus, client))
+}
+
+/// How an address is delivered to.
+///
+/// # Errors
+/// When it is not legal.
+pub fn http_config(uri: &http::Uri, policy: &Policy) -> Result<sinks::http::Config, Fault> {
+    let refused = |message: String| Fault::new(FaultKind::Rejected, "set up a sink", message);
+    let endpoint = sinks::http::Endpoint::new(uri.clone()).map_err(|error| refused(error.to_string()))?;
+    Ok(sinks::http::Config {
+        structured: policy.structured,
+        timeout: policy.timeout,
+        reply: policy.reply,
+        success: match &policy.success {
+            StatusCodes::Every2xx => sinks::http::Success::Every2xx,
+            StatusCodes::Only(codes) => sinks::http::Success::Only(codes.clone()),
+        },
+        ..sinks::http::Config::new(endpoint)
+    })
 }
 
 /// Opens the ports and starts intakes and sources.

@@ -17,8 +17,8 @@ use super::secrets::Local;
 use super::{Outcome, block_on, logs, supervise, terminal};
 use super::{check, documents};
 
-pub(super) use engine::{CONSUMER_GROUP, sink};
-pub(super) use plan::{BusPlan, Feed, Plan, plan};
+pub(super) use engine::{CONSUMER_GROUP, http_config, sink};
+pub(super) use plan::{BusPlan, Feed, Plan, plan, plan_anywhere};
 
 /// Runs a flow on this machine: EventSources, EventBuses and Triggers from YAML, with an embedded
 /// bus that keeps every event on disk

@@ -8,14 +8,14 @@ use crate::api::event_source::{EventCommon, EventSourceSpec};
 use crate::api::problem::alternatives;
 use crate::api::trigger::TriggerSpec;
 use crate::api::{FieldPath, Problems, Secrets};
-use crate::buses::{embedded, jetstream, redis};
+use crate::buses::{self, embedded, jetstream, redis};
 use crate::catalog::{BusConfig, SourceConfig};
 use crate::cli::documents::{Document, Documents, Origin};
 use crate::cli::report::Report;
 use crate::flow::Topic;
 use crate::intake::Overrides;
 use crate::router::route::{BusDefaults, DEFAULT_BUS, DeadLetter, Subscriber, Target, Trigger, dead_letter_topic};
-use crate::sources::{self, cron, http, mqtt, rabbitmq};
+use crate::sources::{self, cron, http, kafka, kubernetes, mqtt, rabbitmq};
 
 /// Buses with their Triggers, and what feeds them.
 #[derive(Debug, Default)]
@@ -65,7 +65,24 @@ impl Feed {
 /// Puts together documents that were [judged](crate::cli::check::judge). Only what cannot be run on
 /// one machine is still reported; the plan is good to run when the report has no errors.
 pub fn plan(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) -> Plan {
-    let mut planner = Planner { plan: Plan::default(), names: BTreeMap::new(), secrets, judged: Problems::new() };
+    draw(documents, secrets, report, Reach::Here)
+}
+
+/// As [`plan`], wherever targets are: for those who deliver nothing.
+pub fn plan_anywhere(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) -> Plan {
+    draw(documents, secrets, report, Reach::Anywhere)
+}
+
+/// Where targets may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Here,
+    Anywhere,
+}
+
+fn draw(documents: &Documents, secrets: &dyn Secrets, report: &mut Report, reach: Reach) -> Plan {
+    let (plan, names, judged) = (Plan::default(), BTreeMap::new(), Problems::new());
+    let mut planner = Planner { plan, names, secrets, reach, judged };
     for Document { namespace, name, spec, .. } in &documents.buses {
         planner.bus(namespace, name, &spec.bus);
     }
@@ -92,6 +109,7 @@ struct Planner<'a> {
     /// Namespace (empty for a cluster's bus) and name to index.
     names: BTreeMap<(String, String), usize>,
     secrets: &'a dyn Secrets,
+    reach: Reach,
     /// What the parsers say a second time; it was told when the documents were judged.
     judged: Problems,
 }
@@ -128,6 +146,11 @@ impl Planner<'_> {
             let config = redis::config::Config::parse(raw, &path.field("redis"), self.secrets, &mut self.judged);
             let keep = redis::config::Keep { age, bytes, dedup_window };
             return BusConfig::Redis(Box::new(config.of_bus(namespace, name).keeping(keep)));
+        }
+        if let Some(raw) = &spec.kafka {
+            let config = buses::kafka::config::Config::parse(raw, &path.field("kafka"), self.secrets, &mut self.judged);
+            let keep = buses::kafka::config::Keep { age, bytes };
+            return BusConfig::Kafka(Box::new(config.of_bus(namespace, name).keeping(keep)));
         }
         let jetstream = if let Some(raw) = &spec.jetstream {
             Config::parse(raw, &path.field("jetstream"), self.secrets, &mut self.judged)
@@ -167,7 +190,7 @@ impl Planner<'_> {
         let trigger = Trigger::parse(namespace, name, spec, &bus.defaults, &mut self.judged);
         let subscribers = FieldPath::root().field("spec").field("subscribers");
         for (index, subscriber) in trigger.subscribers.iter().enumerate() {
-            refuse_references(subscriber, &subscribers.index(index), problems);
+            self.reach.judge(subscriber, &subscribers.index(index), problems);
         }
         bus.triggers.push(trigger);
     }
@@ -192,6 +215,18 @@ impl Planner<'_> {
             let config = cron::config::Config::parse(raw, &path.field("cron").field(event), &mut self.judged);
             self.feed(bus, document, event, &raw.common, config.map(SourceConfig::Cron));
         }
+        for (event, raw) in spec.kafka.iter().flatten() {
+            events.push(event.as_str());
+            let at = path.field("kafka").field(event);
+            let config = kafka::Config::parse(raw, event, &at, self.secrets, &mut self.judged);
+            self.feed(bus, document, event, &raw.common, Some(SourceConfig::Kafka(Box::new(config))));
+        }
+        for (event, raw) in spec.kubernetes.iter().flatten() {
+            events.push(event.as_str());
+            let at = path.field("kubernetes").field(event);
+            let config = kubernetes::config::Config::parse(raw, Some(namespace), &at, &mut self.judged);
+            self.feed(bus, document, event, &raw.common, Some(SourceConfig::Kubernetes(Box::new(config))));
+        }
         for (event, raw) in spec.mqtt.iter().flatten() {
             events.push(event.as_str());
             let at = path.field("mqtt").field(event);
@@ -214,7 +249,7 @@ impl Planner<'_> {
         if let Some(direct) = Trigger::of_event_source(namespace, name, spec, &events, &bus.defaults, &mut self.judged)
         {
             for subscriber in &direct.subscribers {
-                refuse_references(subscriber, &path.field("sink"), problems);
+                self.reach.judge(subscriber, &path.field("sink"), problems);
             }
             bus.triggers.push(direct);
         }
@@ -243,6 +278,14 @@ impl Planner<'_> {
                 overrides,
                 config,
             });
+        }
+    }
+}
+
+impl Reach {
+    fn judge(self, subscriber: &Subscriber, path: &FieldPath, problems: &mut Problems) {
+        if self == Self::Here {
+            refuse_references(subscriber, path, problems);
         }
     }
 }

@@ -17,6 +17,7 @@ use clap::Args;
 
 use super::admin::{Admin, Watched};
 use super::component::Offer;
+use super::ledger::Ledger;
 use super::{limits, signals};
 use crate::fault::{Fault, FaultKind, Retry};
 use crate::sidecar::Connection;
@@ -93,13 +94,17 @@ pub trait Work: Sized {
 ///
 /// # Errors
 /// When a part cannot be started, or failed for good.
-pub async fn run<W: Work>(options: Options, make: impl FnOnce(Context) -> W) -> anyhow::Result<()> {
+pub async fn run<W: Work>(
+    options: Options,
+    ledger: Option<Arc<Ledger>>,
+    make: impl FnOnce(Context) -> W,
+) -> anyhow::Result<()> {
     let asked = signals::shutdown()?;
     limits::raise_open_files();
     let (clock, metrics) = (Clock::system(), Arc::new(Metrics::new()));
     let mut components = Group::new(&Shutdown::new());
     let watched = serve(&options.sockets, &clock, &mut components).await?;
-    let admin = Arc::new(Admin::new(metrics.clone(), clock.clone(), watched));
+    let admin = Arc::new(Admin::new(metrics.clone(), clock.clone(), watched).with_ledger(ledger));
     let mut side = Group::new(&Shutdown::new());
     admin.serve(options.admin, &mut side).await?;
     let connection = Connection::new(options.dapr.sidecar()?)?;

@@ -3,6 +3,7 @@
 //! - [`json`]: the `CloudEvents` JSON format 1.0.2, single and batched.
 //! - [`protobuf`]: the public protobuf format, single and batched.
 //! - [`http`]: the HTTP binding 1.0.2: binary, structured and batched messages.
+//! - [`kafka`]: the Kafka binding: binary and structured messages.
 //! - [`nats`]: the NATS binding: binary, structured and bare messages.
 //! - [`properties`]: the MQTT and AMQP bindings, whose messages have properties and a content type.
 //!
@@ -11,6 +12,7 @@
 
 pub mod http;
 pub mod json;
+pub mod kafka;
 pub mod nats;
 pub mod properties;
 pub mod protobuf;

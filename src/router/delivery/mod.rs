@@ -25,7 +25,7 @@ mod reply;
 mod schedule;
 
 pub use destination::Destination;
-pub use parking::{Grave, History, Parked, unpark};
+pub use parking::{Grave, History, Parked, readmit, unpark};
 
 pub(in crate::router) use dead_letter::generated as dead_letter_topic_of;
 

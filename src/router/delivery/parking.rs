@@ -181,6 +181,19 @@ impl History {
     }
 }
 
+/// The copy of `event` that goes back to the destination `key` as if nothing had happened to it, after it had become a dead
+/// letter, which stood at `position` of `letters`. `topic` is the one that it first came on. A copy that is made of a
+/// letter twice is the same event to the bus.
+///
+/// # Errors
+/// Never for an event that was built or read by this process.
+pub fn readmit(event: &Event, key: &str, topic: &Topic, letters: &Topic, position: Position) -> Result<Event, Fault> {
+    let ticket = format!("{letters}/{position}/{key}/{}", safe(event.id(), MAX_ID));
+    let mut history = History { ticket: Some(ticket), ..History::new(topic.clone(), position) };
+    let fault = Fault::new(FaultKind::Internal, "deliver", "it is sent again after it was a dead letter");
+    history.park(event, key, &fault)
+}
+
 /// Where a dead letter stands that could not be written everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grave {

@@ -7,13 +7,14 @@
 //! - `outbox` delivers the matches, one after the other, and removes each when it is delivered, parked or with the dead letters.
 //! - `ordered` does so for subscribers that want their events in order: one key after the other, nothing parked.
 //! - [`Orphans`] ends what removed subscribers left behind: their matches become dead letters.
-//! - `keys` and `record` are the keys under which and the form in which all that is stored.
+//! - `keys` and `record` are the keys under which and the form in which all that is stored; [`held`] shows it.
 //!
 //! What makes a replay decide the same: an event is decided only when every topic that the condition names was
 //! read up to its time, ages are times of the bus, and a topic's events are taken once each, by their position.
 
 mod engine;
 mod inbox;
+mod inspect;
 mod keys;
 mod memory;
 mod ordered;
@@ -24,6 +25,7 @@ mod record;
 
 pub use engine::Engine;
 pub use inbox::{Inbox, Observed};
+pub use inspect::{Holding, held};
 pub use orphans::Orphans;
 pub use progress::{Progress, Taken};
 

@@ -159,7 +159,7 @@ impl Lane {
             self.inputs[*input as usize].metrics.error(cause.as_str());
             undecided.push(*input);
         });
-        if accepting.len() < self.matcher.len() && observer.enabled() {
+        if accepting.len() < self.matcher.len() && observer.wants_filtered() {
             self.tell_filtered(event, &accepting, &undecided, observer);
         }
         let mut wanted = Wanted::default();
@@ -222,7 +222,7 @@ impl Lane {
                 true
             }
         };
-        if observer.enabled() {
+        if observer.wants_filtered() {
             observer.decided(&changed, &Decision::Filtered { trigger, input: name, filter, undecided });
         }
         None

@@ -13,7 +13,7 @@ mod plan;
 mod retries;
 mod worker;
 
-pub use plan::{Plan, Sinks};
+pub use plan::{Plan, Sinks, keys};
 
 use std::sync::Arc;
 use std::time::Duration;

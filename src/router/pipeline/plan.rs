@@ -188,6 +188,12 @@ impl Wiring<'_> {
     }
 }
 
+/// The keys by which parked events find the destinations of a subscriber, with their targets.
+pub fn keys(subscriber: &route::Subscriber) -> impl Iterator<Item = (String, &Target)> {
+    let targets = subscriber.targets.iter().enumerate();
+    targets.map(|(position, target)| (format!("{}#{}", subscriber.id, part(position, target)), target))
+}
+
 /// What tells apart the destinations of a subscriber, also after its address was changed: a parked
 /// event must find the one it waits for.
 fn part(position: usize, target: &Target) -> &'static str {

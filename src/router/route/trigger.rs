@@ -85,6 +85,14 @@ impl Trigger {
     }
 }
 
+impl Trigger {
+    /// The kind of the object that it was read from.
+    pub fn kind(&self) -> &'static str {
+        let is_direct = self.subscribers.iter().any(|subscriber| subscriber.name == DIRECT);
+        if is_direct { "EventSource" } else { "Trigger" }
+    }
+}
+
 /// The words that do not change how events are routed.
 fn check_words(spec: &TriggerSpec, path: &FieldPath, problems: &mut Problems) {
     if let Some(bus) = &spec.event_bus {

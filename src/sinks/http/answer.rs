@@ -115,6 +115,20 @@ impl Answer {
     }
 }
 
+/// What an answer would mean to a sink of this configuration that came with this status, these headers and this body.
+///
+/// # Errors
+/// When the event would not have been taken.
+pub fn judge(
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Accepted, Fault> {
+    Answer { status, headers, body, whole: true }.judge(config, now)
+}
+
 /// The one table from a status that is no success to a fault.
 ///
 /// What a repetition can cure is retried: the other side is starting (404), slow (408), busy (409,

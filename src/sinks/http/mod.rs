@@ -15,6 +15,7 @@ mod config;
 mod retry_after;
 mod sink;
 
+pub use answer::judge;
 pub use client::Client;
 pub use config::{Config, Endpoint, InvalidEndpoint, Success};
 pub use sink::Sink;

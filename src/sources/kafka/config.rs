@@ -5,7 +5,41 @@ use std::collections::BTreeMap;
 
 use crate::api::client::{self, Backoff, Endpoint, Mechanism, Sasl, Tls};
 use crate::api::event_source::KafkaEvent;
+use crate::api::metadata::{self, Key, Metadata, Shape, Values};
 use crate::api::{FieldPath, Problems, Secrets, secret, value};
+
+/// The keys of a Component's metadata, beside those that begin with [`CLIENT_KEY`].
+pub const KEYS: [Key; 26] = [
+    ("url", Shape::Text),
+    ("brokers", Shape::Text),
+    ("topic", Shape::Text),
+    ("partition", Shape::Number),
+    ("consumerGroup.groupName", Shape::Text),
+    ("consumerGroup.oldest", Shape::Flag),
+    ("consumerGroup.rebalanceStrategy", Shape::Text),
+    ("authRequired", Shape::Flag),
+    ("saslUsername", Shape::Text),
+    ("saslPassword", Shape::Secret),
+    ("maxMessageBytes", Shape::Any),
+    ("sasl.mechanism", Shape::Text),
+    ("sasl.username", Shape::Secret),
+    ("sasl.password", Shape::Secret),
+    ("tls.ca", Shape::Secret),
+    ("tls.cert", Shape::Secret),
+    ("tls.key", Shape::Secret),
+    ("tls.insecureSkipVerify", Shape::Flag),
+    ("jsonBody", Shape::Flag),
+    ("connectionBackoff.duration", Shape::Text),
+    ("connectionBackoff.steps", Shape::Number),
+    ("connectionBackoff.factor", Shape::Any),
+    ("connectionBackoff.jitter", Shape::Any),
+    ("connectionBackoff.cap", Shape::Text),
+    ("scaleOption.consumerGroup", Shape::Text),
+    ("scaleOption.lagThreshold", Shape::Text),
+];
+
+/// What a key begins with whose rest is the name of one of [`CLIENT_SETTINGS`].
+const CLIENT_KEY: &str = "config.";
 
 /// The settings of librdkafka that `config` may hold: those that tune connections and fetching.
 /// Who the client is, which offsets are committed and when, and how it proves itself is decided by
@@ -117,6 +151,19 @@ impl Config {
             backoff: Backoff::parse(raw.common.connection_backoff.as_ref(), &path.field("connectionBackoff"), problems),
             lag_threshold: client::lag_threshold(scale, &path.field("scaleOption"), problems),
         }
+    }
+
+    /// Reads the metadata of a Component. `None` when a problem was found.
+    pub fn from_metadata(metadata: &Metadata, problems: &mut Problems) -> Option<Self> {
+        let before = problems.len();
+        // The names of librdkafka have dots of their own.
+        let (client, others): (Metadata, Metadata) =
+            metadata.clone().into_iter().partition(|(name, _)| name.starts_with(CLIENT_KEY));
+        let mut raw: KafkaEvent = metadata::read(&others, &KEYS, problems)?;
+        let client = client.into_iter().map(|(name, value)| (name[CLIENT_KEY.len()..].to_owned(), value));
+        raw.config = Some(client.collect());
+        let config = Self::parse(&raw, "", &metadata::path(), &Values(metadata), problems);
+        (problems.len() == before).then_some(config)
     }
 }
 

@@ -1,3 +1,4 @@
 //! On a real Kubernetes API server.
 
+mod definitions;
 mod server;

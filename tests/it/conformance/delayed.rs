@@ -18,9 +18,14 @@ pub async fn a_delayed_event_arrives_after_its_delay_and_not_before(backend: &dy
     let mut subscriber = subscribe(&*bus, &topic, "g", 10).await;
     let elapsed = task::stopwatch();
     let delayed = |id: &str, delay| Outgoing { event: event(id), delay: Some(delay), deduplicate: Deduplicate::Event };
-    let batch = vec![delayed("later", DELAY * 2), delayed("soon", DELAY), delayed("soon", DELAY)];
-    let answers: Vec<_> = bus.publish(&topic, batch).await.into_iter().map(|answer| answer.unwrap()).collect();
-    assert_eq!(answers, [Published::Delayed, Published::Delayed, Published::Duplicate]);
+    let batch = vec![delayed("later", DELAY * 2), delayed("soon", DELAY)];
+    for answer in bus.publish(&topic, batch).await {
+        assert_eq!(answer.unwrap(), Published::Delayed);
+    }
+    if bus.capability().deduplicated {
+        let again = bus.publish(&topic, vec![delayed("soon", DELAY)]).await;
+        assert_eq!(again[0].clone().unwrap(), Published::Duplicate);
+    }
     publish(&*bus, &topic, ["now".to_owned()]).await;
     let now = take(&mut *subscriber, 1).await;
     assert_eq!(ids(&now), ["now"]);

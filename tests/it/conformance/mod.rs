@@ -10,6 +10,8 @@ mod delayed;
 mod embedded;
 mod groups;
 mod jetstream;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod publish;
 mod redelivery;
 mod redis;

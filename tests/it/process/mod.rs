@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "the task room is the library's own")]
 
+mod cases;
 mod convert;
 mod disk;
+mod dlq;
+mod explain;
 mod faults;
 mod gates;
 mod jetstream;

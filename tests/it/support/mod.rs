@@ -10,6 +10,8 @@ mod crds;
 mod daprd;
 mod disk;
 mod flow;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod mosquitto;
 mod nats;
 mod process;
@@ -26,6 +28,8 @@ pub use crds::{apply_foreign_crds, apply_own_crds};
 pub use daprd::{Daprd, daprd_path};
 pub use disk::Disk;
 pub use flow::{sink, write_flow};
+#[cfg(feature = "kafka")]
+pub use kafka::{KafkaServer, MAX_MESSAGE, PASSWORD, Sent, USER};
 pub use mosquitto::Mosquitto;
 pub use nats::NatsServer;
 pub use process::Process;

@@ -41,11 +41,7 @@ pub fn write_binary(event: &Event, mut put: impl FnMut(&str, &str)) -> Bytes {
     for (name, text) in required {
         attribute(name, text, &mut put);
     }
-    let mut kinds = String::new();
     for (name, value) in event.attributes() {
-        if let Some(kind) = kind(name, &value) {
-            mark(&mut kinds, name, kind);
-        }
         let text = value.into_text();
         attribute(name, &text, &mut put);
         if name == "datacontenttype" {
@@ -55,11 +51,7 @@ pub fn write_binary(event: &Event, mut put: impl FnMut(&str, &str)) -> Bytes {
             }
         }
     }
-    match event.data() {
-        Some(Data::Text("")) => mark(&mut kinds, "data", "text"),
-        Some(Data::Binary(bytes)) if std::str::from_utf8(bytes).is_ok() => mark(&mut kinds, "data", "binary"),
-        _ => {}
-    }
+    let kinds = kinds(event);
     if !kinds.is_empty() {
         put(KINDS, &kinds);
     }
@@ -110,7 +102,23 @@ pub fn read<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>, payload: Byte
     }
 }
 
-fn is_structured(content_type: &str) -> bool {
+/// What headers lose of an event; empty where a reader assumes it anyway.
+pub(super) fn kinds(event: &Event) -> String {
+    let mut kinds = String::new();
+    for (name, value) in event.attributes() {
+        if let Some(kind) = kind(name, &value) {
+            mark(&mut kinds, name, kind);
+        }
+    }
+    match event.data() {
+        Some(Data::Text("")) => mark(&mut kinds, "data", "text"),
+        Some(Data::Binary(bytes)) if std::str::from_utf8(bytes).is_ok() => mark(&mut kinds, "data", "binary"),
+        _ => {}
+    }
+    kinds
+}
+
+pub(super) fn is_structured(content_type: &str) -> bool {
     const STRUCTURED: &str = "application/cloudevents";
     content_type.get(..STRUCTURED.len()).is_some_and(|start| start.eq_ignore_ascii_case(STRUCTURED))
 }
@@ -139,7 +147,7 @@ fn mark(kinds: &mut String, name: &str, kind: &str) {
 }
 
 /// The event with the types that `kinds` tells. What does not fit its type stays a string.
-fn with_kinds(event: &Event, kinds: &str) -> Result<Event, InvalidEvent> {
+pub(super) fn with_kinds(event: &Event, kinds: &str) -> Result<Event, InvalidEvent> {
     let bytes = event.data_bytes().unwrap_or_default();
     let mut draft = event.draft();
     for (name, kind) in kinds.split(',').filter_map(|pair| pair.split_once('=')) {

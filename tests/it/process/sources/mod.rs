@@ -2,6 +2,9 @@
 
 mod cron;
 mod events;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod kubernetes;
 mod mqtt;
 mod rabbitmq;
 mod refusals;

@@ -1,20 +1,21 @@
 //! `penstock explain`: what each Trigger would do with one event, and why.
 
+pub mod render;
+
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::Args;
 
-use super::documents::{self, Document, Documents};
+use super::documents::{self, Documents};
 use super::report::Report;
+use super::routes::Routes;
 use super::{Outcome, check, terminal};
-use crate::api::Problems;
 use crate::api::secret::Unresolved;
-use crate::api::trigger::TriggerSpec;
+use crate::event::Event;
 use crate::event::codec::json;
-use crate::event::{Data, Event};
-use crate::router::filter::{Values, Verdict};
-use crate::router::route::{BusDefaults, DEFAULT_BUS, Input, Subscriber, Trigger};
+use crate::router::filter::Values;
 
 /// Shows for one event what each Trigger would do with it: every filter with the value it saw, and
 /// which subscribers it would go to. Nothing is sent
@@ -37,26 +38,30 @@ pub struct Options {
     event: PathBuf,
 
     /// Judge only inputs that listen to this event of an `EventSource`
-    #[arg(long, value_name = "SOURCE/EVENT", value_parser = origin)]
+    #[arg(long, value_name = "SOURCE/EVENT")]
     from: Option<Origin>,
 }
 
 /// An event of an `EventSource`, in the Trigger's own namespace or another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Origin {
-    namespace: Option<String>,
-    source: String,
-    event: String,
+pub struct Origin {
+    pub namespace: Option<String>,
+    pub source: String,
+    pub event: String,
 }
 
-fn origin(text: &str) -> Result<Origin, String> {
-    let mut parts: Vec<&str> = text.split('/').collect();
-    let namespace = (parts.len() == 3).then(|| parts.remove(0).to_owned());
-    match parts[..] {
-        [source, event] if !source.is_empty() && !event.is_empty() => {
-            Ok(Origin { namespace, source: source.to_owned(), event: event.to_owned() })
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts: Vec<&str> = text.split('/').collect();
+        let namespace = (parts.len() == 3).then(|| parts.remove(0).to_owned());
+        match parts[..] {
+            [source, event] if !source.is_empty() && !event.is_empty() => {
+                Ok(Self { namespace, source: source.to_owned(), event: event.to_owned() })
+            }
+            _ => Err("write it like hooks/orders, or namespace/hooks/orders".to_owned()),
         }
-        _ => Err("write it like hooks/orders, or namespace/hooks/orders".to_owned()),
     }
 }
 
@@ -102,94 +107,16 @@ fn read(path: &Path, stdin: &mut dyn Read) -> Result<Event, String> {
 }
 
 fn explain(documents: &Documents, event: &Event, from: Option<&Origin>, out: &mut dyn Write) -> anyhow::Result<()> {
-    writeln!(out, "event {} of type {} from {}", event.id(), event.ty(), event.source())?;
-    for Document { namespace, name, spec, .. } in &documents.triggers {
-        trigger(namespace, name, spec, event, from, out)?;
-    }
-    Ok(())
-}
-
-fn trigger(
-    namespace: &str,
-    name: &str,
-    spec: &TriggerSpec,
-    event: &Event,
-    from: Option<&Origin>,
-    out: &mut dyn Write,
-) -> anyhow::Result<()> {
-    let bus = BusDefaults::named(spec.event_bus.as_deref().unwrap_or(DEFAULT_BUS));
-    // It was judged before: nothing new can be wrong with it.
-    let trigger = Trigger::parse(namespace, name, spec, &bus, &mut Problems::new());
-    let heard = from.map(|Origin { namespace: elsewhere, source, event }| {
-        bus.topics.topic(elsewhere.as_deref().unwrap_or(namespace), source, event)
-    });
-    writeln!(out, "\nTrigger {namespace}/{name}")?;
-    let mut accepted = vec![false; trigger.inputs.len()];
-    for (input, accepted) in trigger.inputs.iter().zip(&mut accepted) {
-        let listens = heard.as_ref().is_none_or(|topic| *topic == input.topic);
-        *accepted = explain_input(input, listens, event, out)?;
-    }
-    for subscriber in &trigger.subscribers {
-        explain_subscriber(subscriber, &trigger.inputs, &accepted, out)?;
-    }
-    Ok(())
-}
-
-/// Whether the input accepts the event.
-fn explain_input(input: &Input, listens: bool, event: &Event, out: &mut dyn Write) -> anyhow::Result<bool> {
-    if !listens {
-        writeln!(out, "  input {}: listens elsewhere (topic {})", input.name, input.topic)?;
-        return Ok(false);
-    }
-    let changed = match input.transform.as_ref().map(|transform| transform.apply(event)) {
-        None => None,
-        Some(Ok(changed)) => Some(changed),
-        Some(Err(cause)) => {
-            let cause = cause.as_str();
-            writeln!(out, "  input {}: filters it out: its data could not be changed ({cause})", input.name)?;
-            return Ok(false);
+    render::head(event, out)?;
+    for bus in &Routes::of(documents).buses {
+        for trigger in &bus.triggers {
+            let heard = from.map(|Origin { namespace, source, event }| {
+                let namespace = namespace.as_deref().unwrap_or(&trigger.namespace);
+                bus.defaults.topics.topic(namespace, source, event)
+            });
+            let heard = |topic: &str| heard.as_ref().is_none_or(|heard| heard == topic);
+            render::trigger(trigger, &heard, event, Values::Shown, out)?;
         }
-    };
-    let event = changed.as_ref().unwrap_or(event);
-    let verdict = match input.filter.evaluate(event) {
-        Verdict::Yes => "accepts it",
-        Verdict::No => "filters it out",
-        Verdict::Error(_) => "cannot tell, which counts as no",
-    };
-    writeln!(out, "  input {}: {verdict}", input.name)?;
-    if let Some(Data::Text(text)) = changed.as_ref().and_then(Event::data) {
-        writeln!(out, "    the data was changed to {text}")?;
-    }
-    for line in input.filter.explain(event, Values::Shown).lines() {
-        writeln!(out, "    {line}")?;
-    }
-    Ok(input.filter.evaluate(event) == Verdict::Yes)
-}
-
-fn explain_subscriber(
-    subscriber: &Subscriber,
-    inputs: &[Input],
-    accepted: &[bool],
-    out: &mut dyn Write,
-) -> anyhow::Result<()> {
-    let single = subscriber.join.as_ref().filter(|join| join.is_of_single_events());
-    let fires: Vec<usize> = match single {
-        Some(join) => (0..inputs.len()).filter(|input| join.rules.wants(*input)).collect(),
-        None => subscriber.fires.clone(),
-    };
-    let by: Vec<&str> =
-        fires.iter().filter(|input| accepted[**input]).map(|input| inputs[*input].name.as_str()).collect();
-    if let Some(join) = subscriber.join.as_ref().filter(|_| single.is_none()) {
-        let by = (0..inputs.len()).filter(|input| accepted[*input] && join.rules.wants(*input));
-        let by: Vec<&str> = by.map(|input| inputs[input].name.as_str()).collect();
-        let what = if by.is_empty() { "is not concerned".to_owned() } else { format!("notes it as {}", by.join(", ")) };
-        writeln!(out, "  subscriber {}: {what} (joins events: {})", subscriber.name, join.text)?;
-    } else if by.is_empty() {
-        let needs: Vec<&str> = fires.iter().map(|input| inputs[*input].name.as_str()).collect();
-        writeln!(out, "  subscriber {}: does not get it (needs {})", subscriber.name, needs.join(" or "))?;
-    } else {
-        let targets: Vec<String> = subscriber.targets.iter().map(ToString::to_string).collect();
-        writeln!(out, "  subscriber {}: gets it at {} (by {})", subscriber.name, targets.join(", "), by.join(", "))?;
     }
     Ok(())
 }
@@ -206,7 +133,7 @@ mod tests {
         let (documents, report) = documents::load(&[example.into()], &mut std::io::empty());
         assert!(!report.has_errors());
         let event = json::parse(event.as_bytes()).unwrap();
-        let from = from.map(|text| origin(text).unwrap());
+        let from = from.map(|text| text.parse::<Origin>().unwrap());
         let mut out = Vec::new();
         explain(&documents, &event, from.as_ref(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
@@ -275,9 +202,9 @@ Trigger default/shop
 
     #[test]
     fn an_origin_is_a_source_and_an_event() {
-        assert_eq!(origin("a/b/c").unwrap().namespace.as_deref(), Some("a"));
+        assert_eq!("a/b/c".parse::<Origin>().unwrap().namespace.as_deref(), Some("a"));
         for bad in ["", "a", "a/", "/b", "a/b/c/d"] {
-            assert!(origin(bad).is_err(), "{bad:?}");
+            assert!(bad.parse::<Origin>().is_err(), "{bad:?}");
         }
     }
 }

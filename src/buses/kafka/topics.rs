@@ -1,0 +1,134 @@
+//! Topics: made when they are missing, taken as they are otherwise.
+//!
+//! A topic of the bus is the topic of Kafka with the same name, so that others can write and read it.
+//! One that was there before keeps its partitions and its retention.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
+use rdkafka::metadata::MetadataTopic;
+
+use super::cluster::{Cluster, PATIENCE, lock};
+use super::config::Keep;
+use crate::dial::kafka::{coded, fault, numbers};
+use crate::fault::{Fault, FaultKind};
+use crate::task;
+
+const OPERATION: &str = "make a topic";
+/// How long one look for the leaders of a new topic waits for the next.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The topics that are known to be there.
+pub(super) struct Topics {
+    cluster: Arc<Cluster>,
+    known: Mutex<HashSet<String>>,
+}
+
+impl Topics {
+    pub(super) fn new(cluster: Arc<Cluster>) -> Self {
+        Self { cluster, known: Mutex::default() }
+    }
+
+    /// Makes sure of a topic.
+    ///
+    /// # Errors
+    /// `Denied` when it is not there and may not be made, `Rejected` when the brokers refuse it.
+    pub(super) async fn ensure(&self, name: &str) -> Result<(), Fault> {
+        if lock(&self.known).contains(name) {
+            return Ok(());
+        }
+        let config = &self.cluster.config;
+        let Keep { age, bytes } = &config.keep;
+        let age = age.as_millis().to_string();
+        // Kafka counts each partition by itself.
+        let share = bytes.map(|bytes| (bytes / u64::from(config.partitions.unsigned_abs().max(1))).max(1).to_string());
+        let mut topic = NewTopic::new(name, config.partitions, TopicReplication::Fixed(config.replication_factor))
+            .set("retention.ms", &age);
+        if let Some(share) = &share {
+            topic = topic.set("retention.bytes", share);
+        }
+        self.make(name, topic).await.map_err(|fault| fault.with_context("topic", name))?;
+        lock(&self.known).insert(name.to_owned());
+        Ok(())
+    }
+
+    /// Makes sure of the topic of events that are delivered later. They are kept until they were moved.
+    ///
+    /// # Errors
+    /// As [`Topics::ensure`].
+    pub(super) async fn ensure_delayed(&self) -> Result<String, Fault> {
+        let config = &self.cluster.config;
+        let name = self.cluster.delayed();
+        if !lock(&self.known).contains(&name) {
+            let topic = NewTopic::new(&name, config.partitions, TopicReplication::Fixed(config.replication_factor))
+                .set("retention.ms", "-1");
+            self.make(&name, topic).await.map_err(|fault| fault.with_context("topic", &name))?;
+            lock(&self.known).insert(name.clone());
+        }
+        Ok(name)
+    }
+
+    /// Makes sure of the topic that holds state, and names it.
+    ///
+    /// # Errors
+    /// As [`Topics::ensure`].
+    pub(super) async fn ensure_state(&self) -> Result<String, Fault> {
+        let config = &self.cluster.config;
+        let name = format!("{}.state", config.name);
+        if !lock(&self.known).contains(&name) {
+            let topic = NewTopic::new(&name, 1, TopicReplication::Fixed(config.replication_factor))
+                .set("cleanup.policy", "compact");
+            self.make(&name, topic).await.map_err(|fault| fault.with_context("topic", &name))?;
+            lock(&self.known).insert(name.clone());
+        }
+        Ok(name)
+    }
+
+    /// The topic may be gone.
+    pub(super) fn forget(&self, name: &str) {
+        lock(&self.known).remove(name);
+    }
+
+    async fn make(&self, name: &str, topic: NewTopic<'_>) -> Result<(), Fault> {
+        let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
+        let made = self.cluster.admin.create_topics([&topic], &options).await;
+        let made = made.map_err(|error| fault(OPERATION, error))?.into_iter().next();
+        match made {
+            Some(Err((_, code))) => {
+                let refused = coded(OPERATION, code);
+                match refused.kind() {
+                    FaultKind::Conflict => Ok(()),
+                    // Whoever may use a topic need not be one who may make topics.
+                    FaultKind::Denied => self.wait(name).await.map_err(|_| refused),
+                    _ => Err(refused),
+                }
+            }
+            _ => self.wait(name).await,
+        }
+    }
+
+    /// Waits until every partition has a leader.
+    async fn wait(&self, name: &str) -> Result<(), Fault> {
+        let elapsed = task::stopwatch();
+        loop {
+            let (cluster, topic) = (self.cluster.clone(), name.to_owned());
+            let look = move || {
+                let found = cluster.admin.inner().fetch_metadata(Some(&topic), PATIENCE);
+                let found = found.map_err(|error| fault(OPERATION, error))?;
+                numbers(&found, &topic)?;
+                let leads = |entry: &MetadataTopic| entry.partitions().iter().all(|partition| partition.leader() >= 0);
+                Ok(found.topics().iter().all(leads))
+            };
+            match task::blocking(OPERATION, look).await {
+                Ok(true) => return Ok(()),
+                Err(fault) if fault.kind() == FaultKind::Denied || elapsed() >= PATIENCE => return Err(fault),
+                Ok(false) if elapsed() >= PATIENCE => {
+                    return Err(Fault::new(FaultKind::Unavailable, OPERATION, "its partitions have no leaders"));
+                }
+                Ok(false) | Err(_) => task::sleep(LOOK).await,
+            }
+        }
+    }
+}

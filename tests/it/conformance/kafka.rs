@@ -1,0 +1,335 @@
+//! The suite on Kafka, on a real broker; and what can happen to one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use penstock::api::client::{Mechanism, Sasl, Tls};
+use penstock::api::event_bus::KafkaBus;
+use penstock::api::secret::Unresolved;
+use penstock::api::{FieldPath, Problems, Secret};
+use penstock::buses::kafka::Kafka;
+use penstock::buses::kafka::config::Config;
+use penstock::event::{Data, Draft, Event};
+use penstock::fault::{Fault, FaultKind};
+use penstock::flow::{Bus, Position, Published, Topic};
+use penstock::task::{self, Clock};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use super::{Backend, PATIENCE, ack_all, event, ids, numbers, outgoing, publish, store, subscribe, take, topic};
+use crate::support::{KafkaServer, MAX_MESSAGE, PASSWORD, Sent, USER, free_port};
+
+/// Where the child finds the broker; set by the parent alone.
+const CHILD_ADDRESS: &str = "PENSTOCK_TEST_CHILD_KAFKA";
+const HOLDS: &str = "holds ";
+
+/// The broker that all share, and a bus of one's own on it.
+struct Shared {
+    server: Arc<KafkaServer>,
+    name: String,
+}
+
+impl Shared {
+    fn start() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        Self { server: KafkaServer::shared(), name }
+    }
+
+    async fn bus(&self) -> Arc<Kafka> {
+        let config = config(&self.server.address(), 1).of_bus("default", &self.name);
+        Arc::new(open(config).await.unwrap())
+    }
+}
+
+async fn open(config: Config) -> Result<Kafka, Fault> {
+    Kafka::open(config, Clock::system()).await
+}
+
+fn config(address: &str, partitions: i32) -> Config {
+    // The shortest that the broker takes.
+    let client = BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]);
+    let raw = KafkaBus {
+        brokers: address.to_owned(),
+        partitions: Some(partitions),
+        config: Some(client),
+        ..KafkaBus::default()
+    };
+    let mut problems = Problems::new();
+    let config = Config::parse(&raw, &FieldPath::root(), &Unresolved, &mut problems);
+    assert!(problems.is_empty(), "{problems}");
+    config.of_bus("default", "test")
+}
+
+#[async_trait]
+impl Backend for Shared {
+    async fn open(&self) -> Arc<dyn Bus> {
+        self.bus().await
+    }
+
+    async fn damage(&self, topic: &Topic, position: Position) -> bool {
+        // A log does not change: the topic is made anew, with the same offsets. It has no groups yet.
+        let (server, name) = (self.server.clone(), topic.as_str().to_owned());
+        let read = task::blocking("read the topic", move || Ok(server.read(&name, 3))).await.unwrap();
+        let damaged = read.into_iter().enumerate().map(|(offset, mut sent)| {
+            if u64::try_from(offset).unwrap() == position.minor {
+                sent.headers.retain(|(name, _)| name != "ce_id");
+            }
+            sent
+        });
+        self.server.delete_topic(topic.as_str()).await;
+        self.server.create_topic(topic.as_str(), 1).await;
+        self.server.send(topic.as_str(), damaged).await;
+        true
+    }
+}
+
+super::suite!(Shared::start());
+
+macro_rules! store_case {
+    ($($case:ident),*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let shared = Shared::start();
+                let bus = shared.bus().await;
+                store::$case(&*bus).await;
+                bus.close().await.unwrap();
+            }
+        )*
+    };
+}
+
+store_case!(
+    a_batch_is_written_as_a_whole_or_not_at_all,
+    of_concurrent_writers_with_one_expectation_one_wins,
+    a_scan_answers_a_prefix_in_key_order
+);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_write_one_store_and_neither_overwrites_the_other() {
+    use penstock::flow::{Expect, Store, Write};
+    let shared = Shared::start();
+    let (one, two) = (shared.bus().await, shared.bus().await);
+    let put = |value: String, expect| Write { key: "n".into(), value: Some(value.into()), expect };
+    let mut revision = one.write(vec![put("0".to_owned(), Expect::Absent)]).await.unwrap()[0];
+    for round in 0..6 {
+        let (first, second) = if round % 2 == 0 { (&one, &two) } else { (&two, &one) };
+        assert_eq!(first.get(b"n").await.unwrap().unwrap().revision, revision);
+        let next = first.write(vec![put(round.to_string(), Expect::Revision(revision))]).await.unwrap()[0];
+        let late = second.write(vec![put("late".to_owned(), Expect::Revision(revision))]).await.unwrap_err();
+        assert_eq!(late.kind(), FaultKind::Conflict, "{late:?}");
+        let found = second.get(b"n").await.unwrap().unwrap();
+        assert_eq!((found.revision, &found.value[..]), (next, round.to_string().as_bytes()));
+        revision = next;
+    }
+    // Another process finds it all.
+    let three = shared.bus().await;
+    assert_eq!(three.get(b"n").await.unwrap().unwrap().revision, revision);
+}
+
+fn keyed(id: &str, key: &str) -> Event {
+    Draft::new(id, "/conformance", "test.event").with("partitionkey", key).data(Data::Text("{}")).build().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_a_key_stay_in_order_while_processes_share_the_partitions() {
+    let server = KafkaServer::shared();
+    let topic = topic("keys");
+    let config = config(&server.address(), 4);
+    let (one, two) = (open(config.clone()).await.unwrap(), open(config).await.unwrap());
+    let mut first = subscribe(&one, &topic, "g", 1000).await;
+    let mut second = subscribe(&two, &topic, "g", 1000).await;
+    let mut seen: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let mut both = [0, 0];
+    let mut distinct = BTreeSet::new();
+    let mut count = 0;
+    // Until both have taken part: the second waits for the first to give partitions up.
+    while distinct.len() < count || count < 400 || both.contains(&0) {
+        if distinct.len() == count {
+            let batch = (count..count + 100).map(|n| outgoing(keyed(&n.to_string(), &(n % 10).to_string())));
+            assert!(one.publish(&topic, batch.collect()).await.iter().all(Result::is_ok));
+            count += 100;
+        }
+        let (who, next) = tokio::select! {
+            next = first.next() => (0, next),
+            next = second.next() => (1, next),
+            () = task::sleep(PATIENCE) => panic!("{} of {count} events came", distinct.len()),
+        };
+        let next = next.unwrap();
+        both[who] += next.len();
+        for id in ids(&next) {
+            let number: usize = id.parse().unwrap();
+            // A rebalance may bring again what was not settled yet.
+            if distinct.insert(number) {
+                seen.entry(number % 10).or_default().push(number);
+            }
+        }
+        ack_all(next);
+    }
+    assert!(seen.values().all(|numbers| numbers.is_sorted()), "{seen:?}");
+    one.close().await.unwrap();
+    two.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_write_is_an_event_or_becomes_one() {
+    let shared = Shared::start();
+    let bus = shared.bus().await;
+    shared.server.create_topic("others", 1).await;
+    let structured = Sent {
+        headers: vec![("content-type".to_owned(), "application/cloudevents+json".to_owned())],
+        payload: r#"{"specversion":"1.0","id":"3","source":"s","type":"t","data":{"a":1}}"#.to_owned(),
+        ..Sent::default()
+    };
+    let plain = Sent { key: "k".to_owned(), payload: "text".to_owned(), ..Sent::default() };
+    shared.server.send("others", [structured, plain]).await;
+    // A topic that is there is taken as it is.
+    let mut subscriber = subscribe(&*bus, &topic("others"), "g", 10).await;
+    let received = take(&mut *subscriber, 2).await;
+    assert_eq!(ids(&received), ["3", "others/0/1"]);
+    let opaque = received[1].event.as_ref().unwrap();
+    assert_eq!((opaque.ty(), opaque.subject()), ("events.openfunction.io.kafka", Some("k")));
+    assert!(bus.capability().max_event_bytes > MAX_MESSAGE - (32 << 10));
+    bus.close().await.unwrap();
+}
+
+/// Not a test but the process that is killed: it takes events, says so, and does nothing more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "started, and killed, by its parent"]
+#[expect(clippy::disallowed_methods, reason = "the parent can hand over an address in no other way")]
+async fn child() {
+    let bus = open(config(&std::env::var(CHILD_ADDRESS).unwrap(), 1)).await.unwrap();
+    let mut subscriber = subscribe(&bus, &topic("dead"), "g", 10).await;
+    let held = take(&mut *subscriber, 10).await;
+    for id in ids(&held) {
+        println!("{HOLDS}{id}");
+    }
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_process_held_goes_to_the_others() {
+    let server = KafkaServer::shared();
+    let bus = open(config(&server.address(), 1)).await.unwrap();
+    let topic = topic("dead");
+    publish(&bus, &topic, numbers(0..10)).await;
+    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "conformance::kafka::child", "--ignored", "--nocapture"])
+        .env(CHILD_ADDRESS, server.address())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut held = Vec::new();
+    while held.len() < 10 {
+        let line = task::within(PATIENCE, lines.next_line()).await.expect("the child takes events").unwrap().unwrap();
+        // The test harness prints its own words in front of the first line.
+        held.extend(line.split_once(HOLDS).map(|(_, id)| id.to_owned()));
+    }
+    let mut subscriber = subscribe(&bus, &topic, "g", 100).await;
+    child.start_kill().unwrap();
+    child.wait().await.unwrap();
+    let received = take(&mut *subscriber, 10).await;
+    assert_eq!(ids(&received), numbers(0..10));
+    ack_all(received);
+    bus.close().await.unwrap();
+}
+
+/// Publishes until it is confirmed; the refusals must all be retryable.
+async fn publish_stubbornly(bus: &dyn Bus, topic: &Topic, id: &str) {
+    loop {
+        match bus.publish(topic, vec![outgoing(event(id))]).await.remove(0) {
+            Ok(_) => return,
+            Err(fault) => assert!(fault.is_retryable(), "{fault:?}"),
+        }
+        task::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_stands_still_or_is_killed_loses_nothing_confirmed_and_readers_go_on() {
+    let mut server = KafkaServer::start();
+    let bus = open(config(&server.address(), 1)).await.unwrap();
+    let topic = topic("outage");
+    let mut subscriber = subscribe(&bus, &topic, "g", 20).await;
+    let mut seen = BTreeSet::new();
+    for round in 0..3 {
+        let name = |number: usize| format!("{round}-{number:03}");
+        publish(&bus, &topic, (0..100).map(name)).await;
+        let received = take(&mut *subscriber, 20).await;
+        seen.extend(ids(&received));
+        ack_all(received);
+        let held = task::within(PATIENCE, subscriber.next()).await.expect("events keep coming").unwrap();
+        if round == 0 {
+            server.pause();
+        } else {
+            server.kill();
+        }
+        let answer = task::within(PATIENCE, bus.publish(&topic, vec![outgoing(event("lost"))])).await;
+        let fault = answer.expect("publishing answers").remove(0).unwrap_err();
+        assert!(fault.is_retryable(), "{fault:?}");
+        seen.extend(ids(&held));
+        ack_all(held);
+        if round == 0 {
+            server.resume();
+        } else {
+            assert!(bus.ailment().is_some());
+            server.run();
+        }
+        publish_stubbornly(&bus, &topic, &name(100)).await;
+        // The same stream goes on; what was acknowledged while the broker was dying may come again.
+        while !(0..=100).all(|number| seen.contains(&name(number))) {
+            let next = task::within(PATIENCE * 2, subscriber.next()).await.expect("events keep coming").unwrap();
+            assert!(!next.is_empty(), "the stream stays open");
+            seen.extend(ids(&next));
+            ack_all(next);
+        }
+    }
+    bus.close().await.unwrap();
+}
+
+async fn refused(config: Config) -> Fault {
+    let opened = task::within(Duration::from_secs(30), Box::pin(open(config))).await;
+    opened.expect("an answer comes, whatever it is").err().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_used_is_told_at_once() {
+    let server = KafkaServer::shared();
+    let at = |port: u16| config(&format!("127.0.0.1:{port}"), 1);
+    let login = |mechanism, username: &str, password: &str| Config {
+        sasl: Some(Sasl { mechanism, username: Secret::new(username), password: Secret::new(password) }),
+        ..at(server.sasl_port)
+    };
+    let check = |fault: &Fault, kind: FaultKind| assert_eq!(fault.kind(), kind, "{fault:?}");
+    for mechanism in [Mechanism::Plain, Mechanism::ScramSha256] {
+        let bus = open(login(mechanism, USER, PASSWORD)).await.unwrap();
+        publish(&bus, &topic("logins"), ["1".to_owned()]).await;
+        bus.close().await.unwrap();
+        let wrong = refused(login(mechanism, USER, "hunter2")).await;
+        check(&wrong, FaultKind::Denied);
+        assert!(!wrong.chain().contains("hunter2"), "{}", wrong.chain());
+    }
+    // A login that may not do what is needed is told by whoever needs it, and not asked again.
+    let weak = open(login(Mechanism::Plain, "weak", PASSWORD)).await.unwrap();
+    let fault = weak.publish(&topic("guarded-bus"), vec![outgoing(event("1"))]).await.remove(0).unwrap_err();
+    check(&fault, FaultKind::Denied);
+    let trust =
+        |ca: &str| Config { tls: Some(Tls { ca: Some(Secret::new(ca)), ..Tls::default() }), ..at(server.tls_port) };
+    let bus = open(trust(&server.authority)).await.unwrap();
+    assert!(matches!(publish(&bus, &topic("tls"), ["1".to_owned()]).await[0], Published::At(_)));
+    bus.close().await.unwrap();
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.pem();
+    check(&refused(trust(&other)).await, FaultKind::Denied);
+    check(&refused(trust("no PEM")).await, FaultKind::Malformed);
+    check(&refused(at(free_port())).await, FaultKind::Unavailable);
+    // Who does not speak TLS or does not log in is hung up on.
+    check(&refused(at(server.tls_port)).await, FaultKind::Unavailable);
+    check(&refused(at(server.sasl_port)).await, FaultKind::Unavailable);
+}
