@@ -92,6 +92,8 @@ pub enum Reason {
     Unsubscribed,
     /// It had to be held with others, and too many were held already.
     Overflow,
+    /// It is an answer that would go round for ever.
+    Loop,
     /// It could not be read, or is too large.
     Poison,
 }
@@ -104,6 +106,7 @@ impl Reason {
             Self::Deadline => "deadline",
             Self::Unsubscribed => "unsubscribed",
             Self::Overflow => "overflow",
+            Self::Loop => "loop",
             Self::Poison => "poison",
         }
     }

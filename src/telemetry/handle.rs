@@ -45,11 +45,15 @@ pub struct Subscriber {
     pub waiting: Counter,
     pub blocked: Counter,
     pub delivered: Counter,
+    pub replied: Counter,
     pub failed: Counter,
     pub retried: Counter,
+    pub held: Counter,
     pub parked: Counter,
     pub dead: Counter,
     pub dropped: Counter,
+    /// How many of its targets have an open circuit breaker.
+    pub open_breakers: Gauge,
     seconds: Histogram,
 }
 
@@ -57,6 +61,7 @@ impl Subscriber {
     pub(super) fn new(
         family: &Family<SubscriberEvents, Counter>,
         seconds: &DeliverySeconds,
+        open_breakers: &Family<SubscriberLabels, Gauge>,
         labels: &SubscriberLabels,
     ) -> Self {
         let counter = |outcome| {
@@ -68,11 +73,14 @@ impl Subscriber {
             waiting: counter(SubscriberOutcome::Waiting),
             blocked: counter(SubscriberOutcome::Blocked),
             delivered: counter(SubscriberOutcome::Delivered),
+            replied: counter(SubscriberOutcome::Replied),
             failed: counter(SubscriberOutcome::Failed),
             retried: counter(SubscriberOutcome::Retried),
+            held: counter(SubscriberOutcome::Held),
             parked: counter(SubscriberOutcome::Parked),
             dead: counter(SubscriberOutcome::Dead),
             dropped: counter(SubscriberOutcome::Dropped),
+            open_breakers: open_breakers.get_or_create_owned(labels),
             seconds: seconds.get_or_create_owned(labels),
         }
     }

@@ -128,10 +128,14 @@ pub enum SubscriberOutcome {
     Blocked,
     /// A sink took it.
     Delivered,
+    /// What the sink answered with went back to the bus.
+    Replied,
     /// An attempt failed.
     Failed,
     /// An attempt is made again without leaving the process.
     Retried,
+    /// It was held back by the rate limit or the circuit breaker, without an attempt.
+    Held,
     /// It was put aside on the retry topic.
     Parked,
     /// It was given up and handed to the dead letters.
@@ -157,4 +161,4 @@ words!(ComponentOutcome: Published = "published", Refused = "refused", Sent = "s
 words!(ComponentForm: Frame = "frame", Single = "single", Heartbeat = "heartbeat");
 words!(InputOutcome: Received = "received", Matched = "matched", Filtered = "filtered");
 words!(SubscriberOutcome: Matched = "matched", Waiting = "waiting", Blocked = "blocked", Delivered = "delivered",
-    Failed = "failed", Retried = "retried", Parked = "parked", Dead = "dead", Dropped = "dropped");
+    Replied = "replied", Failed = "failed", Retried = "retried", Held = "held", Parked = "parked", Dead = "dead", Dropped = "dropped");

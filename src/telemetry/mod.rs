@@ -51,6 +51,7 @@ pub struct Metrics {
     inputs: Family<InputLabels, Counter>,
     filter_errors: Family<FilterLabels, Counter>,
     delivery_seconds: DeliverySeconds,
+    open_breakers: Family<SubscriberLabels, Gauge>,
     in_flight: Gauge,
     lag: Family<LagLabels, Gauge>,
     lost: Family<BusLabels, Counter>,
@@ -84,6 +85,7 @@ impl Metrics {
             inputs: Family::default(),
             filter_errors: Family::default(),
             delivery_seconds: DeliverySeconds::new_with_constructor(histogram),
+            open_breakers: Family::default(),
             in_flight: Gauge::default(),
             lag: Family::default(),
             lost: Family::default(),
@@ -110,6 +112,8 @@ impl Metrics {
             Unit::Seconds,
             self.delivery_seconds.clone(),
         );
+        let open = self.open_breakers.clone();
+        registry.register("router_open_breakers", "Targets of each subscriber whose circuit breaker is open", open);
         registry.register("events_in_flight", "Events taken from the bus and not settled yet", self.in_flight.clone());
         registry.register("consumer_lag", "Events on the bus that the group has not settled yet", self.lag.clone());
         registry.register("bus_lost_events", "Events deleted before every group had settled them", self.lost.clone());
@@ -144,7 +148,7 @@ impl Metrics {
     /// The counters of one subscriber of the Trigger `trigger` (`namespace/name`).
     pub fn subscriber(&self, trigger: &str, subscriber: &str) -> Subscriber {
         let labels = SubscriberLabels { trigger: trigger.to_owned(), subscriber: subscriber.to_owned() };
-        let handle = Subscriber::new(&self.subscribers, &self.delivery_seconds, &labels);
+        let handle = Subscriber::new(&self.subscribers, &self.delivery_seconds, &self.open_breakers, &labels);
         self.tally.subscriber(labels, &handle);
         handle
     }

@@ -76,15 +76,20 @@ fn explain_subscriber(
     accepted: &[bool],
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    let single = subscriber.join.as_ref().filter(|join| join.is_of_single_events());
+    let fires: Vec<usize> = match single {
+        Some(join) => (0..inputs.len()).filter(|input| join.rules.wants(*input)).collect(),
+        None => subscriber.fires.clone(),
+    };
     let by: Vec<&str> =
-        subscriber.fires.iter().filter(|input| accepted[**input]).map(|input| inputs[*input].name.as_str()).collect();
-    if let Some(join) = &subscriber.join {
+        fires.iter().filter(|input| accepted[**input]).map(|input| inputs[*input].name.as_str()).collect();
+    if let Some(join) = subscriber.join.as_ref().filter(|_| single.is_none()) {
         let by = (0..inputs.len()).filter(|input| accepted[*input] && join.rules.wants(*input));
         let by: Vec<&str> = by.map(|input| inputs[input].name.as_str()).collect();
         let what = if by.is_empty() { "is not concerned".to_owned() } else { format!("notes it as {}", by.join(", ")) };
         writeln!(out, "  subscriber {}: {what} (joins events: {})", subscriber.name, join.text)
     } else if by.is_empty() {
-        let needs: Vec<&str> = subscriber.fires.iter().map(|input| inputs[*input].name.as_str()).collect();
+        let needs: Vec<&str> = fires.iter().map(|input| inputs[*input].name.as_str()).collect();
         writeln!(out, "  subscriber {}: does not get it (needs {})", subscriber.name, needs.join(" or "))
     } else {
         let targets: Vec<String> = subscriber.targets.iter().map(ToString::to_string).collect();

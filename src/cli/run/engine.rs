@@ -199,6 +199,7 @@ pub fn http_config(uri: &http::Uri, policy: &Policy) -> Result<sinks::http::Conf
     Ok(sinks::http::Config {
         structured: policy.structured,
         timeout: policy.timeout,
+        reply: policy.reply,
         success: match &policy.success {
             StatusCodes::Every2xx => sinks::http::Success::Every2xx,
             StatusCodes::Only(codes) => sinks::http::Success::Only(codes.clone()),

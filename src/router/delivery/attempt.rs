@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
+use super::hold::{self, Hold};
 use super::{Delivery, Destination, History};
 use crate::event::Event;
 use crate::fault::{Fault, FaultKind, Retry};
@@ -19,24 +20,59 @@ pub(super) enum Attempt {
     Failed(Fault),
     /// It was not made: the sink is at its limit.
     Busy,
+    /// It was not made, for that reason.
+    Held(Hold),
 }
 
 impl Delivery {
     pub(super) async fn attempt(&self, to: &Destination, event: &Event, history: &History) -> Attempt {
+        let built;
+        let outgoing = match &to.body {
+            None => event,
+            Some(body) => match body.build(event, history.input()) {
+                Ok(event) => {
+                    built = event;
+                    &built
+                }
+                // The same for every attempt.
+                Err(why) => return Attempt::Failed(Fault::new(FaultKind::Malformed, "build the body", why)),
+            },
+        };
+        let probe = match self.turn(to, history).await {
+            Ok(probe) => probe,
+            Err(hold) => return Attempt::Held(hold),
+        };
         let Some(_entered) = to.gate.enter().await else { return Attempt::Busy };
         let took = task::stopwatch();
-        let answer = send(&*to.sink, event, to.policy.timeout).await;
+        let mut answer = send(&*to.sink, outgoing, to.policy.timeout).await;
         let took = took();
         to.metrics.took(took);
         to.gate.note(is_answered(&answer));
+        let reply = answer.as_mut().ok().and_then(|accepted| accepted.reply.take());
         match judge(&to.policy.success, answer) {
             Ok(code) => {
+                hold::note(to, None);
+                if let Some(reply) = reply.filter(|_| to.policy.reply)
+                    && let Err(fault) = Box::pin(self.reply(to, event, &reply, history)).await
+                {
+                    return Attempt::Failed(fault);
+                }
                 to.metrics.delivered.inc();
                 let (address, attempt) = (to.sink.address(), history.attempts.saturating_add(1));
                 self.tell(event, || Decision::Delivered { subscriber: &to.id, address, code, attempt, took });
                 Attempt::Accepted
             }
-            Err(fault) => Attempt::Failed(fault),
+            Err(fault) => {
+                hold::note(to, Some(&fault));
+                // The event only found out about the sink. Who asked for one attempt has had it, though.
+                match to.breaker.as_ref().filter(|_| probe.is_some() && !to.policy.at_most_once) {
+                    Some(breaker) if fault.is_retryable() => {
+                        to.metrics.failed.inc();
+                        Attempt::Held(Hold::Breaker(breaker.open_for()))
+                    }
+                    _ => Attempt::Failed(fault),
+                }
+            }
         }
     }
 }

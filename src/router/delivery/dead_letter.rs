@@ -130,6 +130,13 @@ impl Delivery {
     }
 
     async fn write_sink(&self, to: &Destination, sink: &dyn Sink, letter: &Event) -> Result<(), Fault> {
+        if !self.turn_at_dead_letters(to).await {
+            return Err(Fault::new(
+                FaultKind::Throttled,
+                "write a dead letter",
+                "the rate limit leaves no room for it",
+            ));
+        }
         let Some(_entered) = to.dead_letter_gate.enter().await else {
             return Err(Fault::new(FaultKind::Throttled, "write a dead letter", "the dead letter sink is busy"));
         };
@@ -145,6 +152,17 @@ impl Delivery {
                 return Err(fault);
             }
             attempt += 1;
+        }
+    }
+
+    /// Waits until the rate limit allows a letter; false when that takes too long.
+    async fn turn_at_dead_letters(&self, to: &Destination) -> bool {
+        let Some(pace) = &to.dead_letter_pace else { return true };
+        let resting = to.dead_letter_gate.rest();
+        // All letters are alike: there is no queue of those that were put aside.
+        match pace.turn(resting.is_some(), true) {
+            Some(wait) => wait.is_zero() || self.rest(wait).await,
+            None => false,
         }
     }
 

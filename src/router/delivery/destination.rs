@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::breaker::Breaker;
 use super::gate::Gate;
+use super::pace::Pace;
 use crate::event::Event;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Accepted, Sink};
+use crate::router::body::Body;
 use crate::router::route::Policy;
 use crate::telemetry;
 
@@ -27,10 +30,15 @@ pub struct Destination {
     /// for the event's own.
     pub dead_letters: Vec<Arc<dyn Sink>>,
     pub policy: Policy,
+    /// What builds the body of its events.
+    pub body: Option<Body>,
     pub metrics: telemetry::Subscriber,
     pub(super) gate: Gate,
+    pub(super) pace: Option<Pace>,
+    pub(super) breaker: Option<Breaker>,
     /// The way to the dead letters, which can hang like any sink.
     pub(super) dead_letter_gate: Gate,
+    pub(super) dead_letter_pace: Option<Pace>,
 }
 
 impl Destination {
@@ -54,8 +62,12 @@ impl Destination {
             sink,
             dead_letters,
             gate: Gate::new(policy.concurrency),
+            pace: policy.rate.map(Pace::new),
+            breaker: policy.breaker.map(Breaker::new),
             dead_letter_gate: Gate::new(policy.concurrency),
+            dead_letter_pace: policy.rate.map(Pace::new),
             policy,
+            body: None,
         }
     }
 
@@ -63,6 +75,15 @@ impl Destination {
     pub fn gone(key: &str, metrics: &telemetry::Metrics) -> Self {
         let (id, part) = key.rsplit_once('#').unwrap_or((key, ""));
         Self::new(id, part, Arc::new(Nowhere), Vec::new(), Policy::default(), metrics)
+    }
+}
+
+/// What is not there any more is not open.
+impl Drop for Destination {
+    fn drop(&mut self) {
+        if self.breaker.as_ref().is_some_and(Breaker::is_open) {
+            self.metrics.open_breakers.dec();
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! that nothing holds it: the bus must hand it out again.
 //!
 //! An event in here holds up its topic, so it never stays for long: beside the attempts themselves
-//! it may wait a second for a busy sink and a second for retries in place, then it is parked
+//! it may wait a second for a busy sink, one for the rate limit and one for retries in place, then it is parked
 //! on the group's retry topic. A sink that answers nothing is only probed. On a bus that cannot delay events ([`Capability::delayed`]) it is
 //! handed back to the bus instead, which hands it out again to all its subscribers, so that those
 //! who had it get it twice.
@@ -13,10 +13,15 @@
 //! [`Capability::delayed`]: crate::flow::Capability
 
 mod attempt;
+mod breaker;
 mod dead_letter;
 mod destination;
 mod gate;
+mod hold;
+mod in_order;
+mod pace;
 mod parking;
+mod reply;
 mod schedule;
 
 pub use destination::Destination;
@@ -66,6 +71,7 @@ impl Delivery {
             match self.attempt(to, event, &history).await {
                 Attempt::Accepted => return Ok(()),
                 // The unhappy ways are boxed, so that the many events in flight stay small.
+                Attempt::Held(hold) => return Box::pin(self.hold(to, event, history, hold)).await,
                 Attempt::Busy => return Box::pin(self.defer(to, event, history)).await,
                 Attempt::Failed(fault) => {
                     let next = Box::pin(self.failed(to, event, &mut history, fault, spent())).await;

@@ -6,9 +6,11 @@
 //! that drops duplicates. The parked `id` is made of what the event is owed to whom for (topic,
 //! position, destination), so a redelivery parks the same copy, and a replay another one.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
-use crate::event::{Event, InvalidEvent, Value};
+use crate::event::{Draft, Event, InvalidEvent, Value};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::letter::{Reason, safe};
 use crate::flow::{Position, Topic};
@@ -26,6 +28,10 @@ const TRIES: &str = "penstockparktries";
 const FIRST: &str = "penstockparkfirst";
 /// How often it was parked, this time included.
 const COUNT: &str = "penstockparkcount";
+/// How long it was held back since it first failed, in milliseconds.
+const HELD: &str = "penstockparkheld";
+/// The input that accepted it, where its body is built.
+const INPUT: &str = "penstockparkinput";
 /// The last fault, for people.
 const FAULT: &str = "penstockparkfault";
 /// Set when it is a dead letter that could not be written: the reason.
@@ -51,6 +57,12 @@ pub struct History {
     pub first: Option<Timestamp>,
     /// How often it was parked.
     pub parks: u32,
+    /// How long it was held back since then, which counts for no deadline.
+    held: Duration,
+    /// The name of the input that accepted it, where its body is built.
+    input: Option<String>,
+    /// Whether it is never put aside.
+    stays: bool,
     /// Its id while it is parked, once it was.
     ticket: Option<String>,
 }
@@ -58,7 +70,17 @@ pub struct History {
 impl History {
     /// Nothing has happened yet.
     pub fn new(topic: Topic, position: Position) -> Self {
-        Self { topic, position, attempts: 0, first: None, parks: 0, ticket: None }
+        Self {
+            topic,
+            position,
+            attempts: 0,
+            first: None,
+            parks: 0,
+            held: Duration::ZERO,
+            input: None,
+            stays: false,
+            ticket: None,
+        }
     }
 
     /// As far as a bus knows that cannot park: it was handed out `times` times. Nobody knows when
@@ -69,15 +91,45 @@ impl History {
         self
     }
 
-    /// Notes a failed attempt; answers with the time of the first.
+    /// The input that accepted it; nothing for an event that was made of several.
+    #[must_use]
+    pub fn of_input(mut self, name: &str) -> Self {
+        self.input = Some(name.to_owned());
+        self
+    }
+
+    /// Of an event that is waited for at its place.
+    #[must_use]
+    pub(super) fn staying(mut self) -> Self {
+        self.stays = true;
+        self
+    }
+
+    pub(super) fn stays(&self) -> bool {
+        self.stays
+    }
+
+    pub(super) fn input(&self) -> Option<&str> {
+        self.input.as_deref()
+    }
+
+    /// Notes a failed attempt; answers with the time from which its deadline counts.
     pub(super) fn failed(&mut self, now: Timestamp) -> Timestamp {
         self.attempts = self.attempts.saturating_add(1);
         self.deferred(now)
     }
 
-    /// Notes that it is put aside without an attempt.
+    /// Notes that it is put aside without an attempt; answers as [`History::failed`].
     pub(super) fn deferred(&mut self, now: Timestamp) -> Timestamp {
-        *self.first.get_or_insert(now)
+        let first = *self.first.get_or_insert(now);
+        first.checked_add(self.held).unwrap_or(now).min(now)
+    }
+
+    /// Notes that it is held back for that long.
+    pub(super) fn holds(&mut self, due: Duration) {
+        if self.first.is_some() {
+            self.held = self.held.saturating_add(due);
+        }
     }
 
     /// The copy of `event` that waits for the destination `key`.
@@ -102,8 +154,10 @@ impl History {
             let id = safe(event.id(), MAX_ID);
             format!("{}/{}/{key}/{id}", self.topic, self.position)
         });
-        let mut draft = event
-            .draft()
+        // Whoever sent the event may have used our names: nothing of that may be taken for what we know.
+        let foreign = event.attributes().map(|(name, _)| name).filter(|name| name.starts_with(PREFIX));
+        let mut draft = foreign
+            .fold(event.draft(), Draft::without)
             .with("id", ticket.as_str())
             .with(ID, event.id())
             .with(KEY, key)
@@ -113,6 +167,12 @@ impl History {
             .with(FAULT, safe(&fault.chain(), MAX_FAULT));
         if let Some(first) = self.first {
             draft = draft.with(FIRST, first.to_string());
+        }
+        if !self.held.is_zero() {
+            draft = draft.with(HELD, self.held.as_millis().to_string());
+        }
+        if let Some(input) = &self.input {
+            draft = draft.with(INPUT, input.as_str());
         }
         if let Some(Grave { reason, done }) = grave {
             draft = draft.with(DEAD, reason.as_str()).with(DONE, integer(done));
@@ -169,6 +229,10 @@ pub fn unpark(parked: &Event, position: Position) -> Result<Parked, Fault> {
         Some(value) => value.text().parse::<u32>().map_err(|_| malformed("a count is no number")),
         None => Ok(0),
     };
+    let held = match parked.attribute(HELD) {
+        Some(value) => value.text().parse::<u64>().map_err(|_| malformed("a time is no number"))?,
+        None => 0,
+    };
     let first = parked.attribute(FIRST).map(|first| first.text().parse::<Timestamp>());
     let history = History {
         topic: Topic::new(&text(TOPIC)?).map_err(|error| malformed(&error.to_string()))?,
@@ -176,6 +240,9 @@ pub fn unpark(parked: &Event, position: Position) -> Result<Parked, Fault> {
         attempts: number(TRIES)?,
         first: first.transpose().map_err(|error| malformed(&error.to_string()))?,
         parks: number(COUNT)?,
+        held: Duration::from_millis(held),
+        input: text(INPUT).ok(),
+        stays: false,
         ticket: Some(parked.id().to_owned()),
     };
     let grave = match parked.attribute(DEAD) {
@@ -190,7 +257,8 @@ pub fn unpark(parked: &Event, position: Position) -> Result<Parked, Fault> {
 }
 
 fn reason_of(word: &str) -> Reason {
-    let known = [Reason::Rejected, Reason::Attempts, Reason::Deadline, Reason::Unsubscribed, Reason::Overflow];
+    let known =
+        [Reason::Rejected, Reason::Attempts, Reason::Deadline, Reason::Unsubscribed, Reason::Overflow, Reason::Loop];
     known.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Reason::Poison)
 }
 

@@ -53,6 +53,15 @@ pub(super) fn deferral(policy: &Policy, first: Timestamp, now: Timestamp, random
     Next::Pause(pause.mul_f64(1.0 + policy.jitter.clamp(0.0, 1.0) * random))
 }
 
+/// How long an event is put aside whose circuit breaker is open for `left`. The more often it was put aside, the longer, so
+/// that a long outage does not send many events round and round.
+pub(super) fn until_closed(policy: &Policy, left: Duration, parks: u32, random: f64) -> Duration {
+    let cap = policy.cap.max(SHORTEST_DEFERRAL);
+    let backoff = Backoff { base: SHORTEST_DEFERRAL, factor: 1.5, jitter: 0.0, cap };
+    let pause = left.max(backoff.pause_with(parks.saturating_add(1), 0.0));
+    pause.mul_f64(1.0 + policy.jitter.clamp(0.0, 1.0) * random)
+}
+
 fn pause(policy: &Policy, failures: u32, random: f64) -> Duration {
     let (base, cap, jitter) = (policy.base, policy.cap, policy.jitter);
     let (base, factor, failures) = match policy.growth {

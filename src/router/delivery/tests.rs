@@ -1,3 +1,7 @@
+mod holds;
+mod order;
+mod replies;
+
 use std::sync::Mutex;
 
 use jiff::Timestamp;

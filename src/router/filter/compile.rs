@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::attribute::{self, AttributeTest, Want};
-use super::data::{Comparator, DataTest, Wanted};
+use super::data::{Comparator, DataTest, Wanted, shortened};
 use super::path::Path;
 use super::pattern::Pattern;
+use super::template::Template;
 use super::{Cel, Cesql, ExprTest, Expression, ScriptTest, json, time};
 use crate::api::filter::{ContextFilter, DataFilter, Dialect, Filters, Kinds};
 use crate::api::{FieldPath, Problems};
@@ -96,17 +97,10 @@ fn kinds(raw: &Kinds, path: &FieldPath, problems: &mut Problems) -> Vec<Expressi
     parts
 }
 
-/// Stands for the member `name` of the value at `path`; whoever evaluates filters refuses it.
-fn unsupported(path: &FieldPath, name: &str, problems: &mut Problems) -> Expression {
-    problems.unsupported(&path.field(name), name);
-    Expression::Any(Vec::new())
-}
-
 fn data(raw: &DataFilter, path: &FieldPath, problems: &mut Problems) -> Option<DataTest> {
     let before = problems.len();
-    if raw.template.as_deref().is_some_and(|template| !template.is_empty()) {
-        unsupported(path, "template", problems);
-    }
+    let template = raw.template.as_deref().filter(|template| !template.is_empty());
+    let template = template.and_then(|text| Template::compile(text, &path.field("template"), problems));
     let compiled = self::path(&raw.path, &path.field("path"), problems);
     let written = raw.comparator.as_deref().filter(|text| !text.is_empty()).unwrap_or("=");
     let comparator = Comparator::parse(written);
@@ -133,8 +127,9 @@ fn data(raw: &DataFilter, path: &FieldPath, problems: &mut Problems) -> Option<D
         }
     };
     (problems.len() == before).then_some(())?;
-    let written = format!("{} {written} {}", raw.kind, raw.value.join(" or "));
-    Some(DataTest { path: compiled?, wanted, slot: None, written })
+    let by = template.as_ref().map(|template| format!(" by {}", shortened(template.text()))).unwrap_or_default();
+    let written = format!("{} {written} {}{by}", raw.kind, raw.value.join(" or "));
+    Some(DataTest { path: compiled?, wanted, slot: None, template, written })
 }
 
 /// The path `text`, which is the value at `at`.

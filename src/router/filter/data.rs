@@ -3,6 +3,7 @@
 use super::json;
 use super::path::{Found, Path};
 use super::pattern::Pattern;
+use super::template::{Input, Template};
 use super::{Cause, Payload, Subject, Values, Verdict};
 
 /// The longest value shown when a decision is explained, in characters.
@@ -15,6 +16,8 @@ pub struct DataTest {
     pub wanted: Wanted,
     /// Where filters that are matched together keep what this path finds.
     pub(super) slot: Option<usize>,
+    /// Makes the text that is judged of the value.
+    pub(super) template: Option<Template>,
     /// What was written after the path, for people.
     pub(super) written: String,
 }
@@ -72,6 +75,11 @@ impl DataTest {
         self.slot
     }
 
+    /// Whether what is judged is the value that the path finds.
+    pub(crate) const fn is_plain(&self) -> bool {
+        self.template.is_none()
+    }
+
     pub(super) fn judge(&self, subject: &Subject<'_>) -> Verdict {
         match subject.payload() {
             Payload::Absent => Verdict::Yes,
@@ -85,7 +93,13 @@ impl DataTest {
 
     fn verdict(&self, found: &Found<'_>) -> Verdict {
         match found {
-            Found::Value(raw) => self.wanted.judge(raw),
+            Found::Value(raw) => match &self.template {
+                None => self.wanted.judge(raw),
+                Some(template) => match template.render(Input::Text(&json::text(raw))) {
+                    Ok(text) => self.wanted.judge(&json::quote(&text)),
+                    Err(halt) => Verdict::Error(halt.cause()),
+                },
+            },
             Found::Missing => Verdict::Error(Cause::MissingValue),
             Found::TooCostly => Verdict::Error(Cause::TooCostly),
         }

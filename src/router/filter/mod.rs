@@ -22,6 +22,7 @@ pub mod pattern;
 mod script;
 mod slip;
 mod subject;
+pub mod template;
 mod time;
 mod transform;
 
@@ -79,6 +80,8 @@ pub enum Cause {
     Function,
     /// A script failed.
     Script,
+    /// A template failed.
+    Template,
 }
 
 impl Cause {
@@ -99,6 +102,7 @@ impl Cause {
             Self::Math => "math",
             Self::Function => "function",
             Self::Script => "script",
+            Self::Template => "template",
         }
     }
 }

@@ -150,19 +150,24 @@ fn kinds_are_joined_and_errors_are_neither_yes_nor_no() {
 }
 
 #[test]
-fn what_is_not_supported_yet_is_no_mistake_and_is_called_as_it_was_written() {
-    let check = |filters: Value, operator, expected: &[&str]| {
-        let mut problems = Problems::new();
-        let filters: Filters = serde_json::from_value(filters).unwrap();
-        Filter::compile(&filters, operator, &FieldPath::root(), &mut problems);
-        assert_eq!(problems.to_string(), "");
-        let found: Vec<_> = problems.not_supported().iter().map(ToString::to_string).collect();
-        let expected: Vec<_> =
-            expected.iter().map(|path| path.replace('@', "is not supported by this version yet")).collect();
-        assert_eq!(found, expected);
+fn a_template_makes_the_text_that_is_judged() {
+    const PAYLOAD: &str = r#"{"b64": "NDI=", "n": 1000000, "ref": "refs/heads/main", "nul": null, "bad": "*"}"#;
+    let check = |path: &str, kind: &str, value: &str, template: &str, expected| {
+        let filters = json!({"data": [{"path": path, "type": kind, "value": [value], "template": template}]});
+        let verdict = judge(filters, None, &order().data(Data::Text(PAYLOAD)));
+        assert_eq!(verdict, expected, "{path} {template}");
     };
-    let data = json!({"path": "a", "type": "bool", "value": ["true"], "template": "{{.Input}}"});
-    check(json!({"data": [data]}), None, &["filters.data[0].template: template @"]);
+    check("b64", "number", "42", "{{ b64dec .Input }}", Verdict::Yes);
+    check("b64", "number", "43", "{{ b64dec .Input }}", Verdict::No);
+    check("n", "string", "^1000000!$", "{{ .Input }}!", Verdict::Yes);
+    check("ref", "string", "^main$", "{{ .Input | trimPrefix \"refs/heads/\" }}", Verdict::Yes);
+    check("n", "bool", "true", "{{ eq (int .Input) 1000000 }}", Verdict::Yes);
+    check("nul", "string", "^$", "{{ .Input }}", Verdict::Error(Cause::MissingValue));
+    check("bad", "number", "1", "{{ b64dec .Input }}", Verdict::Error(Cause::Template));
+    check("b64", "string", "x", "{{ repeat 2000000 .Input }}", Verdict::Error(Cause::TooCostly));
+    let broken = json!({"data": [{"path": "n", "type": "number", "value": ["1"], "template": "{{ .Input"}]});
+    let expected = "spec.eventSources[0].filters.data[0].template: \"{{\" is not closed at column 1\n  {{ .Input\n  ^";
+    assert_eq!(compile(broken, None).unwrap_err(), expected);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::inbox::Observed;
 use super::memory::Memory;
 use super::record::{Item, Out, encode};
-use super::{Means, RETRY, Setup, outbox};
+use super::{Means, RETRY, Setup, ordered, outbox};
 use crate::event::Event;
 use crate::fault::{Fault, FaultKind};
 use crate::router::condition::Step;
@@ -50,7 +50,12 @@ impl Engine {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Fault> {
         let memory = Memory::load(&self.setup, &self.means).await?;
         let deciding = self.decide(memory, &shutdown);
-        let delivering = outbox::run(&self.setup, &self.means, &self.fired, &shutdown);
+        let delivering = async {
+            if self.setup.join.ordered {
+                return ordered::run(&self.setup, &self.means, &self.fired, &shutdown).await;
+            }
+            outbox::run(&self.setup, &self.means, &self.fired, &shutdown).await
+        };
         try_join(deciding, delivering).await.map(|_| ())
     }
 

@@ -5,6 +5,7 @@
 //!   fold of `condition`, and writes what changed to the store together with the matches: one atomic write, the
 //!   outbox in it. Only then are the receipts acknowledged.
 //! - `outbox` delivers the matches, one after the other, and removes each when it is delivered, parked or with the dead letters.
+//! - `ordered` does so for subscribers that want their events in order: one key after the other, nothing parked.
 //! - [`Orphans`] ends what removed subscribers left behind: their matches become dead letters.
 //! - `keys` and `record` are the keys under which and the form in which all that is stored; [`held`] shows it.
 //!
@@ -16,6 +17,7 @@ mod inbox;
 mod inspect;
 mod keys;
 mod memory;
+mod ordered;
 mod orphans;
 mod outbox;
 mod progress;

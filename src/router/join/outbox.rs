@@ -9,7 +9,7 @@ use super::{Means, RETRY, Setup};
 use crate::event::codec::json;
 use crate::event::{Data, Draft, Event};
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{Expect, Stored, Topic, Write};
+use crate::flow::{Expect, Revision, Stored, Topic, Write};
 use crate::router::condition::Match;
 use crate::router::delivery::{Destination, History};
 use crate::router::route::Payload;
@@ -24,7 +24,9 @@ const PAGE: usize = 64;
 /// What is delivered of a match: its one event, its last event, or one event with all of them.
 pub(super) fn joined(setup: &Setup, found: &Match<Item>) -> Result<Event, Fault> {
     let last = &found.events[&found.last];
-    if found.events.len() == 1 || setup.join.payload == Payload::Last {
+    // Whoever builds a body picks from all of them, by their names; one event is picked from as it is.
+    let builds = setup.destinations.iter().any(|destination| destination.body.is_some());
+    if setup.join.is_of_single_events() || !builds && (found.events.len() == 1 || setup.join.payload == Payload::Last) {
         return Ok(last.item.event.clone());
     }
     let (mut data, mut id) = (Vec::new(), Vec::new());
@@ -78,33 +80,60 @@ pub(super) async fn run(setup: &Setup, means: &Means, fired: &Notify, shutdown: 
 }
 
 async fn deliver(setup: &Setup, means: &Means, found: Vec<Stored>, shutdown: &Shutdown) -> Result<(), Fault> {
-    for Stored { key, value, revision } in found {
+    for stored in found {
         if shutdown.is_requested() {
             break;
         }
-        send(setup, means, &value).await?;
-        // A subscriber that was removed and came back numbers anew: what stands there must be what was delivered.
-        match means.store.write(vec![Write { key, value: None, expect: Expect::Revision(revision) }]).await {
-            Err(fault) if fault.kind() == FaultKind::Conflict => {
-                tracing::debug!(subscriber = setup.id, "somebody else removed from the outbox what was delivered");
-            }
-            written => drop(written?),
-        }
+        let ready = Ready::read(stored)?;
+        ready.send(setup, means).await?;
+        ready.remove(setup, means).await?;
     }
     Ok(())
 }
 
-/// To all destinations, one after the other. When one of them fails those before it get it again, with the same id.
-async fn send(setup: &Setup, means: &Means, value: &Bytes) -> Result<(), Fault> {
-    let (event, history, overflow) = open(value)?;
-    for destination in &setup.destinations {
-        if overflow {
-            let fault = Fault::new(FaultKind::Full, "hold a match", "too many matches of the subscriber are held");
-            return means.delivery.give_up_held(destination, &event, &history, &fault).await;
-        }
-        means.delivery.deliver(destination, &event, history.clone()).await?;
+/// A match, read from the outbox.
+pub(super) struct Ready {
+    pub key: Bytes,
+    pub event: Event,
+    revision: Revision,
+    history: History,
+    overflow: bool,
+}
+
+impl Ready {
+    pub fn read(stored: Stored) -> Result<Self, Fault> {
+        let (event, history, overflow) = open(&stored.value)?;
+        Ok(Self { key: stored.key, event, revision: stored.revision, history, overflow })
     }
-    Ok(())
+
+    /// To all destinations, one after the other. When one of them fails those before it get it again, with the same id.
+    pub async fn send(&self, setup: &Setup, means: &Means) -> Result<(), Fault> {
+        let (delivery, event) = (&means.delivery, &self.event);
+        for destination in &setup.destinations {
+            if self.overflow {
+                let fault = Fault::new(FaultKind::Full, "hold a match", "too many matches of the subscriber are held");
+                return delivery.give_up_held(destination, event, &self.history, &fault).await;
+            }
+            if setup.join.ordered {
+                delivery.deliver_in_order(destination, event, self.history.clone()).await?;
+            } else {
+                delivery.deliver(destination, event, self.history.clone()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub async fn remove(&self, setup: &Setup, means: &Means) -> Result<(), Fault> {
+        // A subscriber that was removed and came back numbers anew: what stands there must be what was delivered.
+        let write = Write { key: self.key.clone(), value: None, expect: Expect::Revision(self.revision) };
+        match means.store.write(vec![write]).await {
+            Err(fault) if fault.kind() == FaultKind::Conflict => {
+                tracing::debug!(subscriber = setup.id, "somebody else removed from the outbox what was delivered");
+                Ok(())
+            }
+            written => written.map(drop),
+        }
+    }
 }
 
 /// Gives up what is in the outbox of a subscriber that does not exist any more; `gone` stands in for its destinations.

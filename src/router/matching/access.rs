@@ -71,7 +71,8 @@ pub(super) fn keys(expression: &Expression) -> Option<Vec<Key<'_>>> {
 }
 
 fn data(test: &DataTest) -> Option<Vec<Key<'_>>> {
-    let slot = test.slot()?;
+    // A template makes another value of it.
+    let slot = test.slot().filter(|_| test.is_plain())?;
     let keys: Vec<_> = match &test.wanted {
         Wanted::Text { patterns, negated: false } => patterns
             .iter()

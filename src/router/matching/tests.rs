@@ -47,6 +47,11 @@ fn leaf() -> impl Strategy<Value = Value> {
         (path(), comparator(), values(number().boxed())).prop_map(move |(path, comparator, value)| {
             data(json!({"path": path, "type": "number", "comparator": comparator, "value": value}))
         }),
+        (path(), prop::sample::select(vec!["a{{ .Input }}", "{{ .Input }}", "{{ upper .Input }}"])).prop_map(
+            move |(path, template)| {
+                data(json!({"path": path, "type": "string", "value": ["a"], "template": template}))
+            }
+        ),
         (path(), prop::bool::ANY, values(text().boxed())).prop_map(move |(path, negated, value)| {
             let comparator = if negated { "!=" } else { "=" };
             data(json!({"path": path, "type": "string", "comparator": comparator, "value": value}))

@@ -33,6 +33,8 @@ pub(super) struct Hit {
     pub destination: u32,
     /// Which of the changed events; the event itself when none.
     changed: Option<u32>,
+    /// The input that accepted it.
+    input: u32,
 }
 
 impl Hits {
@@ -134,6 +136,11 @@ impl Lane {
         &self.destinations[hit.destination as usize]
     }
 
+    /// The name of the input that accepted it.
+    pub fn input(&self, hit: Hit) -> &str {
+        &self.inputs[hit.input as usize].name
+    }
+
     /// The destinations that the event fires, each once, however many inputs lead to it: it gets
     /// what the first of them makes of the event. And who joins it.
     ///
@@ -166,10 +173,11 @@ impl Lane {
         if !self.changing.is_empty() {
             accepting.sort_unstable_by_key(|(input, _)| *input);
         }
-        for (input, changed) in &accepting {
-            let input = &self.inputs[*input as usize];
+        for (index, changed) in &accepting {
+            let input = &self.inputs[*index as usize];
             input.metrics.matched.inc();
-            wanted.hits.list.extend(input.fires.iter().map(|fired| Hit { destination: *fired, changed: *changed }));
+            let hit = |fired: &u32| Hit { destination: *fired, changed: *changed, input: *index };
+            wanted.hits.list.extend(input.fires.iter().map(hit));
             wanted.join(input);
         }
         let hits = &mut wanted.hits;

@@ -126,8 +126,10 @@ impl Wiring<'_> {
         sinks: &Sinks<'_>,
     ) -> Result<Vec<Arc<Destination>>, Fault> {
         let policy = &subscriber.policy;
+        // Nobody listens to what dead letters are answered with.
+        let silent = Policy { reply: false, ..policy.clone() };
         let dead_letters = match &subscriber.dead_letter {
-            DeadLetter::Targets(targets) => targets.iter().map(|target| sinks(target, policy)).collect(),
+            DeadLetter::Targets(targets) => targets.iter().map(|target| sinks(target, &silent)).collect(),
             DeadLetter::Generated => Ok(Vec::new()),
         }?;
         let mut destinations = Vec::with_capacity(subscriber.targets.len());
@@ -136,8 +138,9 @@ impl Wiring<'_> {
             let part = part(position, target);
             let (dead_letters, policy) = (dead_letters.clone(), policy.clone());
             let mut destination = Destination::new(&subscriber.id, part, sink, dead_letters, policy, self.metrics);
+            destination.body.clone_from(&subscriber.body);
             if position > 0 {
-                destination.metrics = destination.metrics.of_another_target();
+                destination.metrics = destination.metrics.clone().of_another_target();
             }
             let destination = Arc::new(destination);
             if self.destinations.insert(destination.key.clone(), Arc::clone(&destination)).is_some() {

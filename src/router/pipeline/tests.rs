@@ -524,3 +524,37 @@ async fn on_a_bus_that_cannot_delay_events_come_back_until_they_are_given_up() {
     bench.route(vec![trigger], bench.bus.until("it is dead", |bus| bus.left("shop-dlq") == 1)).await;
     assert_eq!((bench.bus.left("shop"), sink.attempts()), (0, 4));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_built_of_the_event_of_its_input_also_after_parking() {
+    let bench = Bench::new();
+    let sink = bench.sink("http://a/", Answer::fail(FaultKind::Unavailable));
+    let inputs = vec![input("a", "shop"), input("b", "bank")];
+    let mut either = trigger("t", inputs, vec![("sub", &[0, 1], vec![http("a")], policy())]);
+    let specs: Vec<crate::api::trigger::ParameterSpec> = serde_json::from_value(serde_json::json!([
+        {"src": {"dependencyName": "a", "dataKey": "total", "useRawData": true}, "dest": "a"},
+        {"src": {"dependencyName": "b", "dataKey": "total", "value": "none"}, "dest": "b"}
+    ]))
+    .unwrap();
+    let mut problems = Problems::new();
+    let body = crate::router::body::Body::compile(&specs, &["a", "b"], &FieldPath::root(), &mut problems);
+    either.subscribers[0].body = body;
+    bench.bus.put("shop", event("1"));
+    bench.bus.put("bank", event("2"));
+    bench
+        .route(vec![either], async {
+            bench.bus.until("both are parked", |bus| bus.left("shop") + bus.left("bank") == 0).await;
+            for parked in bench.bus.published("g-retry") {
+                assert_eq!(parked.data(), event("1").data(), "parked as it came");
+            }
+            sink.now_answers(Answer::Code(200));
+            bench.all_done().await;
+        })
+        .await;
+    let body = |id: &str| {
+        let taken = sink.taken().into_iter().find(|event| event.id() == id).unwrap();
+        assert!(taken.attributes().all(|(name, _)| !name.starts_with("penstock")));
+        String::from_utf8(taken.data_bytes().unwrap().to_vec()).unwrap()
+    };
+    assert_eq!((body("1"), body("2")), (r#"{"a":1.0,"b":"none"}"#.to_owned(), r#"{"b":"1"}"#.to_owned()));
+}

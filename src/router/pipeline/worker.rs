@@ -201,11 +201,17 @@ impl<'a> Job<'a> {
 
     /// To all destinations at once; the first fault, if any.
     async fn deliver(self, lane: &Lane, hits: &Hits, event: &Event, history: History) -> Result<(), Fault> {
+        // Only who builds a body asks by which input the event came.
+        let of = |hit: Hit, history: History| match lane.destination(hit).body {
+            Some(_) => history.of_input(lane.input(hit)),
+            None => history,
+        };
         if let [hit] = hits.list[..] {
-            return self.delivery.deliver(lane.destination(hit), hits.event(hit, event), history).await;
+            return self.delivery.deliver(lane.destination(hit), hits.event(hit, event), of(hit, history)).await;
         }
-        let deliver =
-            |hit: &Hit| self.delivery.deliver(lane.destination(*hit), hits.event(*hit, event), history.clone());
+        let deliver = |hit: &Hit| {
+            self.delivery.deliver(lane.destination(*hit), hits.event(*hit, event), of(*hit, history.clone()))
+        };
         let all = hits.list.iter().map(deliver);
         Box::pin(join_all(all)).await.into_iter().collect()
     }

@@ -21,6 +21,8 @@ pub enum Payload {
 pub struct Join {
     pub rules: Rules,
     pub payload: Payload,
+    /// Whether what is delivered keeps its order.
+    pub ordered: bool,
     /// The condition in the words of the document: what is remembered counts only as long as they stay.
     pub text: String,
     /// The names of the Trigger's inputs, in their order.
@@ -30,7 +32,12 @@ pub struct Join {
 }
 
 impl Join {
-    /// Reads everything that says how `condition` is used; `None` when it joins nothing.
+    /// Whether each event is a match of its own.
+    pub fn is_of_single_events(&self) -> bool {
+        matches!(self.rules.condition.form(), Form::Stateless(_))
+    }
+
+    /// Reads everything that says how `condition` is used; `None` when it joins nothing, and nothing is to keep its order.
     pub(super) fn parse(
         spec: &SubscriberSpec,
         condition: &Condition,
@@ -60,15 +67,20 @@ impl Join {
                 problems.warn(&path.field(field), format!("has no effect on a condition without {needed}"));
             }
         }
+        let ordered = spec.ordered == Some(true);
+        if ordered && !joins && scope.inputs.iter().any(|input| input.transform.is_some()) {
+            problems.unsupported(&path.field("ordered"), "keeping the order of a Trigger with a transform");
+        }
         if joins && scope.inputs.iter().any(|input| input.transform.is_some()) {
             problems.unsupported(&path.field("condition"), "joining events of a Trigger with a transform");
         }
         let hold = hold.filter(|_| negates).unwrap_or(Duration::ZERO);
         let negation_window = negation_window.unwrap_or(NEGATION_WINDOW);
         let text = spec.condition.clone().unwrap_or_else(|| scope.names.join(" && "));
-        joins.then(|| Self {
+        (joins || ordered).then(|| Self {
             rules: Rules { condition: condition.clone(), window, negation_window, hold, resets },
             payload: payload.unwrap_or(Payload::All),
+            ordered,
             text,
             names: scope.names.iter().map(|name| (*name).to_owned()).collect(),
             written: scope.written.to_vec(),

@@ -6,7 +6,7 @@
 //! - [`BusDefaults`] is what the Triggers of a bus inherit from it, [`TopicNames`] among it.
 //!
 //! Pure: no clock, no client. Whoever runs a [`Trigger`] turns its [`Target`]s into sinks. Imports
-//! `api`, `router::filter` and `router::condition` alone.
+//! `api`, `router::body`, `router::filter` and `router::condition` alone.
 
 mod address;
 mod bus;
@@ -14,6 +14,7 @@ mod check;
 mod delivery;
 mod input;
 mod join;
+mod limits;
 mod pending;
 mod policy;
 mod subscriber;
@@ -24,6 +25,7 @@ mod trigger;
 pub use bus::{BusDefaults, DEFAULT_BUS};
 pub use input::Input;
 pub use join::{Join, Payload};
+pub use limits::{Breaker, Rate};
 pub use policy::{Growth, Policy, StatusCodes};
 pub use subscriber::Subscriber;
 pub use target::{DeadLetter, Target};

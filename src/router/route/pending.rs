@@ -2,7 +2,7 @@
 //! as not supported, by its field, once it is right in itself.
 
 use super::check;
-use crate::api::trigger::{BatchSpec, CircuitBreakerSpec, CorrelateSpec, ParameterSpec, RateLimitSpec, SubscriberSpec};
+use crate::api::trigger::{BatchSpec, CorrelateSpec, SubscriberSpec};
 use crate::api::{FieldPath, Problems, value};
 
 /// Calls `read` and reports the feature when it found nothing wrong.
@@ -19,27 +19,6 @@ pub(super) fn subscriber(spec: &SubscriberSpec, names: &[&str], path: &FieldPath
     joins(spec, names, path, problems);
     if let Some(batch) = &spec.batch {
         pending(&path.field("batch"), "batching", problems, |path, problems| check_batch(batch, path, problems));
-    }
-    if let Some(parameters) = &spec.parameters {
-        pending(&path.field("parameters"), "building the body from parameters", problems, |path, problems| {
-            check_parameters(parameters, names, path, problems);
-        });
-    }
-    if let Some(limit) = &spec.rate_limit {
-        pending(&path.field("rateLimit"), "limiting the rate", problems, |path, problems| {
-            check_rate_limit(limit, path, problems);
-        });
-    }
-    if let Some(breaker) = &spec.circuit_breaker {
-        pending(&path.field("circuitBreaker"), "a circuit breaker", problems, |path, problems| {
-            check_circuit_breaker(breaker, path, problems);
-        });
-    }
-    if spec.ordered == Some(true) {
-        problems.unsupported(&path.field("ordered"), "ordered delivery");
-    }
-    if spec.reply == Some(true) {
-        problems.unsupported(&path.field("reply"), "taking events from answers");
     }
 }
 
@@ -75,37 +54,6 @@ fn check_batch(spec: &BatchSpec, path: &FieldPath, problems: &mut Problems) {
     }
     if let Some(within) = &spec.within {
         value::positive_span(within, &path.field("within"), problems);
-    }
-}
-
-fn check_parameters(parameters: &[ParameterSpec], names: &[&str], path: &FieldPath, problems: &mut Problems) {
-    let operations = ["overwrite", "append", "prepend"].map(|word| (word, ()));
-    for (index, parameter) in parameters.iter().enumerate() {
-        let path = path.index(index);
-        let name = &parameter.src.dependency_name;
-        known_input(name, names, &path.field("src").field("dependencyName"), problems);
-        if let Some(operation) = parameter.operation.as_deref().filter(|operation| !operation.is_empty()) {
-            value::word(operation, &operations, &path.field("operation"), problems);
-        }
-    }
-}
-
-fn check_rate_limit(spec: &RateLimitSpec, path: &FieldPath, problems: &mut Problems) {
-    if let Some(unit) = &spec.unit {
-        let units = ["Second", "Minute", "Hour"].map(|unit| (unit, ()));
-        value::word(unit, &units, &path.field("unit"), problems);
-    }
-    if spec.requests_per_unit == 0 {
-        problems.push(&path.field("requestsPerUnit"), "must be at least 1");
-    }
-}
-
-fn check_circuit_breaker(spec: &CircuitBreakerSpec, path: &FieldPath, problems: &mut Problems) {
-    if spec.consecutive_failures == Some(0) {
-        problems.push(&path.field("consecutiveFailures"), "must be at least 1");
-    }
-    if let Some(open_for) = &spec.open_for {
-        value::positive_span(open_for, &path.field("openFor"), problems);
     }
 }
 

@@ -8,8 +8,8 @@
 
 use std::time::Duration;
 
-use super::check;
 use super::delivery::{Delivery, MAX_RETRIES};
+use super::{Breaker, Rate, check};
 use crate::api::trigger::{RetryStrategy, StatusPolicy, SubscriberSpec};
 use crate::api::{FieldPath, Problems, duration, value};
 
@@ -41,10 +41,16 @@ pub struct Policy {
     pub success: StatusCodes,
     /// Attempts at the same time; at least 1.
     pub concurrency: usize,
+    /// How often attempts are made; as often as there are events when absent.
+    pub rate: Option<Rate>,
+    /// When attempts stop because they fail.
+    pub breaker: Option<Breaker>,
     /// One attempt, no retry, no dead letter; acknowledged whatever the outcome.
     pub at_most_once: bool,
     /// HTTP content mode.
     pub structured: bool,
+    /// Whether an event that the sink answers with goes back to the bus.
+    pub reply: bool,
 }
 
 /// 10 retries, exponential from 200 ms with jitter 0.2, cap 5 min, deadline 24 h, timeout 30 s,
@@ -62,8 +68,11 @@ impl Default for Policy {
             retry_after_max: Duration::from_secs(5 * 60),
             success: StatusCodes::Every2xx,
             concurrency: 64,
+            rate: None,
+            breaker: None,
             at_most_once: false,
             structured: false,
+            reply: false,
         }
     }
 }
@@ -118,6 +127,10 @@ impl Policy {
         if let Some(concurrency) = concurrency {
             policy.concurrency = concurrency as usize;
         }
+        policy.rate = spec.rate_limit.as_ref().and_then(|spec| Rate::parse(spec, &path.field("rateLimit"), problems));
+        let breaker = spec.circuit_breaker.as_ref();
+        policy.breaker = breaker.map(|spec| Breaker::parse(spec, &path.field("circuitBreaker"), problems));
+        policy.reply = spec.reply == Some(true);
         if spec.at_most_once == Some(true) {
             refuse_second_attempts(spec, own, path, problems);
             policy.at_most_once = true;

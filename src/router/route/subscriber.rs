@@ -4,6 +4,7 @@ use super::delivery::Delivery;
 use super::{BusDefaults, DeadLetter, Input, Join, Policy, Target, check, pending};
 use crate::api::trigger::SubscriberSpec;
 use crate::api::{FieldPath, Problems};
+use crate::router::body::Body;
 use crate::router::condition::{Condition, Form};
 
 /// The name of the one subscriber of an `EventSource` with a direct sink. No subscriber of a Trigger
@@ -19,15 +20,17 @@ pub struct Subscriber {
     pub name: String,
     pub condition: Condition,
     /// Indexes into the Trigger's inputs, ascending: an event accepted by any of them fires the
-    /// subscriber, alone and once. Empty when the condition joins several events.
+    /// subscriber, alone and once. Empty when it has a join.
     pub fires: Vec<usize>,
-    /// How it joins several events, when its condition does.
+    /// How it joins several events, when its condition does, or keeps the order of single ones.
     pub join: Option<Join>,
     /// Each of them gets every event: the sink, then the topic. At least one.
     pub targets: Vec<Target>,
     /// Not used when the policy is at most once.
     pub dead_letter: DeadLetter,
     pub policy: Policy,
+    /// What its parameters make of an event, when it has any.
+    pub body: Option<Body>,
 }
 
 /// What a subscriber is read with.
@@ -85,6 +88,8 @@ impl Subscriber {
         };
         let (condition, fires) = condition(spec.condition.as_deref(), scope, path, problems);
         let join = Join::parse(spec, &condition, scope, path, problems);
+        // What keeps its order goes the way of joins, which read their topics in order.
+        let fires = if join.is_some() { Vec::new() } else { fires };
         let block = spec.delivery.as_ref();
         let own = block.map(|block| Delivery::parse(block, scope.namespace, &path.field("delivery"), problems));
         let own = own.unwrap_or_default();
@@ -98,8 +103,24 @@ impl Subscriber {
             targets: targets(spec, scope.namespace, path, problems),
             dead_letter: dead_letter(spec, &own, scope, path, problems),
             policy: Policy::parse(spec, &own, &scope.bus.delivery, path, problems),
+            body: spec
+                .parameters
+                .as_deref()
+                .and_then(|parameters| Body::compile(parameters, scope.names, &path.field("parameters"), problems)),
         };
         subscriber.refuse_loops(scope, path, problems);
+        let single = subscriber.join.as_ref().is_some_and(|join| join.ordered && join.is_of_single_events());
+        if single && subscriber.body.is_some() && scope.inputs.len() > 1 {
+            let feature = "building the body of events of several inputs that keep their order";
+            problems.unsupported(&path.field("parameters"), feature);
+        }
+        if spec.batch.is_some() && subscriber.body.is_some() {
+            problems.unsupported(&path.field("parameters"), "building the body of a batch from parameters");
+        }
+        let answers = |target: &Target| matches!(target, Target::Http(_) | Target::Object { .. });
+        if subscriber.policy.reply && !subscriber.targets.iter().any(answers) {
+            problems.warn(&path.field("reply"), "has no effect: only HTTP sinks answer with events");
+        }
         subscriber
     }
 

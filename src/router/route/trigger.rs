@@ -73,6 +73,7 @@ impl Trigger {
             targets: target.into_iter().collect(),
             policy: Policy::of_delivery(&delivery),
             dead_letter: delivery.dead_letter.unwrap_or(DeadLetter::Generated),
+            body: None,
         };
         Some(Self {
             namespace: namespace.to_owned(),

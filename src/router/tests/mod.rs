@@ -47,6 +47,7 @@ pub fn trigger(name: &str, inputs: Vec<Input>, subscribers: Vec<(&str, &[usize],
         targets,
         dead_letter: DeadLetter::Generated,
         policy,
+        body: None,
     };
     Trigger {
         namespace: "ns".to_owned(),

@@ -18,6 +18,8 @@ pub enum Answer {
     Slow(Duration),
     Hang,
     Panic,
+    /// Takes it and answers with this event.
+    Reply(Event),
 }
 
 impl Answer {
@@ -114,8 +116,10 @@ impl Sink for TestSink {
 
     async fn deliver(&self, event: &Event) -> Result<Accepted, Fault> {
         let (answer, _busy) = self.begin();
+        let reply = if let Answer::Reply(event) = &answer { Some(event.clone()) } else { None };
         let code = match answer {
             Answer::Code(code) => Some(code),
+            Answer::Reply(_) => Some(200),
             Answer::Fail(fault) => return Err(fault),
             Answer::Slow(time) => {
                 tokio::time::sleep(time).await;
@@ -125,6 +129,6 @@ impl Sink for TestSink {
             Answer::Panic => panic!("as told"),
         };
         self.state.lock().unwrap().taken.push(event.clone());
-        Ok(Accepted { code, reply: None })
+        Ok(Accepted { code, reply })
     }
 }

@@ -61,6 +61,26 @@ fn both_blocks_mean_a_policy() {
         Policy { success: StatusCodes::Only(vec![200, 404]), concurrency: 1, ..Policy::default() },
     );
     check(
+        json!({"rateLimit": {"requestsPerUnit": 4}, "circuitBreaker": {}}),
+        Policy {
+            rate: Some(Rate { requests: 4, unit: SECS(1) }),
+            breaker: Some(Breaker { failures: 10, open_for: SECS(30) }),
+            ..Policy::default()
+        },
+    );
+    check(
+        json!({
+            "rateLimit": {"unit": "Hour", "requestsPerUnit": 7200},
+            "circuitBreaker": {"consecutiveFailures": 3, "openFor": "PT1M"}
+        }),
+        Policy {
+            rate: Some(Rate { requests: 7200, unit: SECS(3600) }),
+            breaker: Some(Breaker { failures: 3, open_for: SECS(60) }),
+            ..Policy::default()
+        },
+    );
+    assert_eq!(Rate { requests: 7200, unit: SECS(3600) }.interval(), MILLIS(500));
+    check(
         json!({"atMostOnce": true, "delivery": {"timeout": "1s", "retry": 0}}),
         Policy { at_most_once: true, attempts: 1, timeout: SECS(1), ..Policy::default() },
     );
@@ -110,6 +130,18 @@ fn bad_settings_of_delivery_are_refused() {
         &[
             "statusPolicy.allow[1]: 99 is no HTTP status code: they are 100 to 599",
             "statusPolicy.allow[2]: 600 is no HTTP status code: they are 100 to 599",
+        ],
+    );
+    check(
+        json!({
+            "rateLimit": {"unit": "second", "requestsPerUnit": 0},
+            "circuitBreaker": {"consecutiveFailures": 0, "openFor": "0s"}
+        }),
+        &[
+            "rateLimit.unit: unknown value \"second\" (did you mean \"Second\"? known: Second, Minute, Hour)",
+            "rateLimit.requestsPerUnit: must be 1 to 1000000, not 0",
+            "circuitBreaker.consecutiveFailures: must be 1 to 10000, not 0",
+            "circuitBreaker.openFor: must be longer than zero",
         ],
     );
     check(json!({"concurrency": 0}), &["concurrency: must be 1 to 10000, not 0"]);

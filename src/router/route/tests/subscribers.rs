@@ -124,15 +124,6 @@ fn what_cannot_be_run_yet_is_named_by_its_field() {
     };
     check(json!({"correlate": {"by": {"a": "data.id"}, "maxKeys": 1}}), "correlate", "joining events by a key");
     check(json!({"batch": {"count": 100, "within": "10s"}}), "batch", "batching");
-    check(
-        json!({"parameters": [{"src": {"dependencyName": "a"}, "dest": "x", "operation": "append"}]}),
-        "parameters",
-        "building the body from parameters",
-    );
-    check(json!({"rateLimit": {"unit": "Second", "requestsPerUnit": 1}}), "rateLimit", "limiting the rate");
-    check(json!({"circuitBreaker": {"openFor": "30s"}}), "circuitBreaker", "a circuit breaker");
-    check(json!({"ordered": true}), "ordered", "ordered delivery");
-    check(json!({"reply": true}), "reply", "taking events from answers");
     good(json!({"hold": "0s", "payload": "last", "ordered": false, "reply": false}));
 }
 
@@ -189,22 +180,58 @@ fn what_cannot_be_run_yet_is_still_checked() {
         json!({"batch": {"count": 0, "within": "0"}}),
         &["batch.count: must be at least 1", "batch.within: must be longer than zero"],
     );
-    check(
-        json!({"parameters": [{"src": {"dependencyName": "b"}, "dest": "x", "operation": "replace"}]}),
+}
+
+#[test]
+fn answers_are_taken_from_http_sinks_when_asked_for() {
+    assert!(good(json!({"reply": true, "topic": "copies"})).policy.reply);
+    assert!(!good(json!({"reply": false})).policy.reply);
+    check_subscriber(
+        json!({"reply": true, "sink": null, "topic": "copies"}),
+        &["warning: reply: has no effect: only HTTP sinks answer with events"],
+    );
+}
+
+#[test]
+fn parameters_are_compiled_with_the_names_of_the_inputs() {
+    assert!(good(json!({"parameters": []})).body.is_none());
+    assert!(good(json!({"parameters": [{"src": {"dependencyName": "a"}, "dest": "x"}]})).body.is_some());
+    check_subscriber(
+        json!({"parameters": [{"src": {"dependencyName": "b", "dataTemplate": "{{ end }}"}, "dest": "x"}]}),
         &[
             "parameters[0].src.dependencyName: no input is named \"b\" (known: a)",
-            "parameters[0].operation: unknown value \"replace\" (known: overwrite, append, prepend)",
+            "parameters[0].src.dataTemplate: this end belongs to no if, with or range at column 1\n  {{ end }}\n  ^",
         ],
     );
+}
+
+#[test]
+fn what_keeps_its_order_goes_the_way_of_joins() {
+    let plain = good(json!({"ordered": false}));
+    assert!(plain.join.is_none() && plain.fires == [0]);
+    let ordered = good(json!({"ordered": true, "concurrency": 4}));
+    assert!(ordered.fires.is_empty());
+    assert!(ordered.join.is_some_and(|join| join.ordered));
+}
+
+#[test]
+fn a_body_needs_to_know_its_input() {
+    let parameters = json!([{"src": {"dependencyName": "a"}, "dest": "x"}]);
+    good(json!({"ordered": true, "parameters": parameters}));
     check(
-        json!({"rateLimit": {"unit": "Day", "requestsPerUnit": 0}}),
+        json!({
+            "eventSources": [
+                {"name": "a", "eventSourceName": "shop", "eventName": "orders"},
+                {"name": "b", "eventSourceName": "shop", "eventName": "large"}
+            ],
+            "subscribers": [
+                {"condition": "a || b", "sink": {"uri": "http://sink/"}, "ordered": true, "parameters": parameters},
+                {"condition": "a && b", "sink": {"uri": "http://sink/"}, "ordered": true, "parameters": parameters}
+            ]
+        }),
         &[
-            "rateLimit.unit: unknown value \"Day\" (known: Second, Minute, Hour)",
-            "rateLimit.requestsPerUnit: must be at least 1",
+            "unsupported: spec.subscribers[0].parameters: building the body of events of several inputs that keep their \
+           order is not supported by this version yet",
         ],
-    );
-    check(
-        json!({"circuitBreaker": {"consecutiveFailures": 0, "openFor": "0s"}}),
-        &["circuitBreaker.consecutiveFailures: must be at least 1", "circuitBreaker.openFor: must be longer than zero"],
     );
 }
