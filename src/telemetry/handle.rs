@@ -44,6 +44,10 @@ pub struct Subscriber {
     pub matched: Counter,
     pub waiting: Counter,
     pub blocked: Counter,
+    /// Events that lack what they would be joined by.
+    pub keyless: Counter,
+    /// Keys of which everything was forgotten, because there were too many.
+    pub evicted: Counter,
     pub delivered: Counter,
     pub failed: Counter,
     pub retried: Counter,
@@ -67,6 +71,8 @@ impl Subscriber {
             matched: counter(SubscriberOutcome::Matched),
             waiting: counter(SubscriberOutcome::Waiting),
             blocked: counter(SubscriberOutcome::Blocked),
+            keyless: counter(SubscriberOutcome::Keyless),
+            evicted: counter(SubscriberOutcome::Evicted),
             delivered: counter(SubscriberOutcome::Delivered),
             failed: counter(SubscriberOutcome::Failed),
             retried: counter(SubscriberOutcome::Retried),
@@ -132,6 +138,12 @@ impl Input {
         };
         let labels = FilterLabels { trigger: trigger.to_owned(), input: input.to_owned(), cause: String::new() };
         (Self { matched, errors: errors.clone(), labels }, remainder)
+    }
+
+    /// The handle of a second reader of the same topic, which counts nothing.
+    #[must_use]
+    pub fn of_another_reader(&self) -> Self {
+        Self { matched: Counter::default(), errors: Family::default(), labels: self.labels.clone() }
     }
 
     /// Counts a filter that could not be decided; `cause` is a word from a closed list.

@@ -91,6 +91,10 @@ pub enum SubscriberOutcome {
     Waiting,
     /// Something that the condition negates stood in its way.
     Blocked,
+    /// It lacks what it would be joined by.
+    Keyless,
+    /// A key was forgotten with everything that waited under it, because there were too many.
+    Evicted,
     /// A sink took it.
     Delivered,
     /// An attempt failed.
@@ -118,5 +122,5 @@ macro_rules! words {
 
 words!(IntakeOutcome: Accepted = "accepted", Duplicate = "duplicate", Refused = "refused", Poison = "poison");
 words!(InputOutcome: Received = "received", Matched = "matched", Filtered = "filtered");
-words!(SubscriberOutcome: Matched = "matched", Waiting = "waiting", Blocked = "blocked", Delivered = "delivered",
+words!(SubscriberOutcome: Matched = "matched", Waiting = "waiting", Blocked = "blocked", Keyless = "keyless", Evicted = "evicted", Delivered = "delivered",
     Failed = "failed", Retried = "retried", Parked = "parked", Dead = "dead", Dropped = "dropped");

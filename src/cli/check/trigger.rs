@@ -17,8 +17,8 @@ pub(super) fn judge(document: &Document<TriggerSpec>, documents: &Documents, bus
     let trigger = Trigger::parse(namespace, name, spec, &defaults, problems);
     for (index, _) in trigger.subscribers.iter().enumerate().filter(|(_, subscriber)| subscriber.join.is_some()) {
         if !buses.joins(namespace, bus) {
-            let path = path.field("subscribers").index(index).field("condition");
-            problems.unsupported(&path, "a condition that joins several events, on a bus that is not embedded,");
+            let path = path.field("subscribers").index(index);
+            problems.unsupported(&path, "joining or gathering events on this bus (embedded, jetstream, redis can)");
         }
     }
     buses.expect(namespace, bus, &path.field("eventBus"), problems);

@@ -1,15 +1,16 @@
 //! Delivers matches, one after the other, and removes each when it is safe.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::keys::{Keys, Part};
-use super::record::{self, Item, Out};
+use super::keys::{self, Keys, Part};
+use super::record::{self, About, Item, Out, What};
 use super::{Means, RETRY, Setup};
 use crate::event::codec::json;
 use crate::event::{Data, Draft, Event};
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{Expect, Stored, Topic, Write};
+use crate::flow::{Expect, Stored, Write};
 use crate::router::condition::Match;
 use crate::router::delivery::{Destination, History};
 use crate::router::route::Payload;
@@ -17,6 +18,9 @@ use crate::task::{self, Shutdown};
 
 /// The `type` of an event that was made of several.
 const JOINED_TYPE: &str = "events.openfunction.io.joined";
+
+/// The `type` of an event that holds several matches.
+const BATCH_TYPE: &str = "events.openfunction.io.batch";
 
 /// Matches that are read from the store at once.
 const PAGE: usize = 64;
@@ -38,10 +42,15 @@ pub(super) fn joined(setup: &Setup, found: &Match<Item>) -> Result<Event, Fault>
         id.push(format!("{name}={}/{}", held.item.topic, held.item.position));
     }
     let (data, id) = (format!("{{{}}}", data.join(",")), id.join(","));
-    Draft::new(id, format!("/triggers/{}", setup.id), JOINED_TYPE)
-        .with("time", last.at.to_string())
+    made(setup, &id, JOINED_TYPE, last.at, &data)
+}
+
+/// An event that is made here, with JSON for its data.
+fn made(setup: &Setup, id: &str, ty: &str, at: Timestamp, data: &str) -> Result<Event, Fault> {
+    Draft::new(id, format!("/triggers/{}", setup.id), ty)
+        .with("time", at.to_string())
         .with("datacontenttype", "application/json")
-        .data(Data::Text(&data))
+        .data(Data::Text(data))
         .build()
         .map_err(|error| unbuildable(&error))
 }
@@ -52,7 +61,8 @@ fn unbuildable(error: &dyn std::fmt::Display) -> Fault {
 
 /// Delivers what is in the outbox, and what is put there later, until the stop is asked for.
 pub(super) async fn run(setup: &Setup, means: &Means, fired: &Notify, shutdown: &Shutdown) -> Result<(), Fault> {
-    let prefix = Keys::new(&means.group, &setup.id).all(Part::Out);
+    let keys = Keys::new(&means.group, &setup.id);
+    let prefix = keys.all(Part::Out);
     while !shutdown.is_requested() {
         let found = means.store.scan(prefix.as_bytes(), PAGE).await;
         let delivered = match found {
@@ -63,7 +73,7 @@ pub(super) async fn run(setup: &Setup, means: &Means, fired: &Notify, shutdown: 
                 }
                 continue;
             }
-            Ok(found) => deliver(setup, means, found, shutdown).await,
+            Ok(found) => deliver(setup, means, &keys, found, shutdown).await,
             Err(fault) => Err(fault),
         };
         if let Err(fault) = delivered {
@@ -77,14 +87,28 @@ pub(super) async fn run(setup: &Setup, means: &Means, fired: &Notify, shutdown: 
     Ok(())
 }
 
-async fn deliver(setup: &Setup, means: &Means, found: Vec<Stored>, shutdown: &Shutdown) -> Result<(), Fault> {
+async fn deliver(
+    setup: &Setup,
+    means: &Means,
+    keys: &Keys,
+    found: Vec<Stored>,
+    shutdown: &Shutdown,
+) -> Result<(), Fault> {
     for Stored { key, value, revision } in found {
         if shutdown.is_requested() {
             break;
         }
-        send(setup, means, &value).await?;
+        let (Out { about, what }, bytes) = record::read_with(&value)?;
         // A subscriber that was removed and came back numbers anew: what stands there must be what was delivered.
-        match means.store.write(vec![Write { key, value: None, expect: Expect::Revision(revision) }]).await {
+        let mut writes = vec![Write { key, value: None, expect: Expect::Revision(revision) }];
+        if let What::Batch { first, next } = what {
+            let members = members(means, keys, first, next).await?;
+            send(setup, means, &about, what, &batch(setup, &members)?).await?;
+            writes.extend(members.into_iter().map(|member| delete(member.key)));
+        } else {
+            send(setup, means, &about, what, &record::read_event(bytes)?).await?;
+        }
+        match means.store.write(writes).await {
             Err(fault) if fault.kind() == FaultKind::Conflict => {
                 tracing::debug!(subscriber = setup.id, "somebody else removed from the outbox what was delivered");
             }
@@ -94,28 +118,74 @@ async fn deliver(setup: &Setup, means: &Means, found: Vec<Stored>, shutdown: &Sh
     Ok(())
 }
 
+fn delete(key: Bytes) -> Write {
+    Write { key, value: None, expect: Expect::Anything }
+}
+
 /// To all destinations, one after the other. When one of them fails those before it get it again, with the same id.
-async fn send(setup: &Setup, means: &Means, value: &Bytes) -> Result<(), Fault> {
-    let (event, history, overflow) = open(value)?;
+async fn send(setup: &Setup, means: &Means, about: &About, what: What, event: &Event) -> Result<(), Fault> {
+    let (topic, position) = about.stood()?;
     for destination in &setup.destinations {
-        if overflow {
-            let fault = Fault::new(FaultKind::Full, "hold a match", "too many matches of the subscriber are held");
-            return means.delivery.give_up_held(destination, &event, &history, &fault).await;
-        }
-        means.delivery.deliver(destination, &event, history.clone()).await?;
+        let history = History::new(topic.clone(), position);
+        let fault = match what {
+            What::Event | What::Batch { .. } => {
+                means.delivery.deliver(destination, event, history).await?;
+                continue;
+            }
+            What::Overflow => {
+                Fault::new(FaultKind::Full, "hold a match", "too many matches of the subscriber are held")
+            }
+            What::TooLarge => Fault::new(FaultKind::TooLarge, "join events", "it is larger than the bus takes"),
+        };
+        return means.delivery.give_up_joined(destination, event, &history, &fault).await;
     }
     Ok(())
 }
 
-/// Gives up what is in the outbox of a subscriber that does not exist any more; `gone` stands in for its destinations.
-pub(super) async fn bury(means: &Means, gone: &Destination, value: &Bytes) -> Result<(), Fault> {
-    let (event, history, _) = open(value)?;
-    means.delivery.bury_orphan(gone, &event, &history).await
+/// The matches with these numbers.
+async fn members(means: &Means, keys: &Keys, first: u64, next: u64) -> Result<Vec<Stored>, Fault> {
+    let found = means.store.scan(keys.all(Part::Gather).as_bytes(), usize::MAX).await?;
+    let wanted = |stored: &Stored| keys::number(&stored.key).is_some_and(|number| (first..next).contains(&number));
+    Ok(found.into_iter().filter(wanted).collect())
 }
 
-/// The event, where it stood, and whether it is to be given up.
-fn open(value: &Bytes) -> Result<(Event, History, bool), Fault> {
-    let out: Out = record::read(value)?;
-    let topic = Topic::new(&out.topic).map_err(|error| record::damaged(&error))?;
-    Ok((record::decode(&out.event)?, History::new(topic, record::position(out.place)), out.overflow))
+/// One event with all members as a list. Its id is made of their places on the bus.
+fn batch(setup: &Setup, members: &[Stored]) -> Result<Event, Fault> {
+    let mut data = String::from("[");
+    let mut places = ring::digest::Context::new(&ring::digest::SHA256);
+    let mut last = Timestamp::UNIX_EPOCH;
+    for (number, Stored { value, .. }) in members.iter().enumerate() {
+        let (about, text) = record::read_with::<About>(value)?;
+        places.update(format!("{}/{:?};", about.topic, about.place).as_bytes());
+        last = last.max(record::time(about.at)?);
+        if number > 0 {
+            data.push(',');
+        }
+        data.push_str(std::str::from_utf8(&text).map_err(|error| record::damaged(&error))?);
+    }
+    data.push(']');
+    let digest = data_encoding::HEXLOWER.encode(&places.finish().as_ref()[..16]);
+    made(setup, &format!("{}-{digest}", members.len()), BATCH_TYPE, last, &data)
+}
+
+/// Gives up what is in the outbox of a subscriber that does not exist any more; `gone` stands in for its destinations.
+/// A batch is given up with what was gathered.
+pub(super) async fn bury(means: &Means, gone: &Destination, value: &Bytes) -> Result<(), Fault> {
+    let (Out { about, what }, bytes) = record::read_with(value)?;
+    if let What::Batch { .. } = what {
+        return Ok(());
+    }
+    bury_one(means, gone, &about, &record::read_event(bytes)?).await
+}
+
+/// Gives up a match that waits for its batch.
+pub(super) async fn bury_gathered(means: &Means, gone: &Destination, value: &Bytes) -> Result<(), Fault> {
+    let (about, text) = record::read_with::<About>(value)?;
+    let event = json::parse(&text).map_err(|error| record::damaged(&error))?;
+    bury_one(means, gone, &about, &event).await
+}
+
+async fn bury_one(means: &Means, gone: &Destination, about: &About, event: &Event) -> Result<(), Fault> {
+    let (topic, position) = about.stood()?;
+    means.delivery.bury_orphan(gone, event, &History::new(topic, position)).await
 }

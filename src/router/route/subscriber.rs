@@ -19,9 +19,9 @@ pub struct Subscriber {
     pub name: String,
     pub condition: Condition,
     /// Indexes into the Trigger's inputs, ascending: an event accepted by any of them fires the
-    /// subscriber, alone and once. Empty when the condition joins several events.
+    /// subscriber, alone and once. Empty when it joins several events, or gathers them.
     pub fires: Vec<usize>,
-    /// How it joins several events, when its condition does.
+    /// How it joins several events, when its condition does, or gathers matches.
     pub join: Option<Join>,
     /// Each of them gets every event: the sink, then the topic. At least one.
     pub targets: Vec<Target>,
@@ -85,6 +85,7 @@ impl Subscriber {
         };
         let (condition, fires) = condition(spec.condition.as_deref(), scope, path, problems);
         let join = Join::parse(spec, &condition, scope, path, problems);
+        let fires = if join.is_some() { Vec::new() } else { fires };
         let block = spec.delivery.as_ref();
         let own = block.map(|block| Delivery::parse(block, scope.namespace, &path.field("delivery"), problems));
         let own = own.unwrap_or_default();
