@@ -56,6 +56,7 @@ install_debian() {
 redis-server redis-server
 mosquitto mosquitto
 rabbitmq-server rabbitmq-server
+etcd etcd-server
 SERVERS
     [ "${#missing[@]}" -eq 0 ] && return
     local root=()
@@ -65,6 +66,44 @@ SERVERS
     DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
+# kube-apiserver and kubectl, from the module of Kubernetes.
+install_kubernetes() {
+    local wanted program target
+    wanted="$(version k8s.io/kubernetes kubernetes)"
+    for program in kube-apiserver kubectl; do
+        target="$tools/$program-$wanted"
+        [ -x "$target" ] && continue
+        echo "building $program $wanted (kube-apiserver about 6 minutes, once)" >&2
+        # Without its version, clients cannot tell what the server can do.
+        (cd kubernetes && CGO_ENABLED=0 go build \
+            -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v$wanted" \
+            -o "$target.new" "k8s.io/kubernetes/cmd/$program")
+        mv "$target.new" "$target"
+    done
+}
+
+# The custom resource definitions of the projects that the operator works with, as their modules publish them.
+install_crds() {
+    local name module version folder target found
+    while read -r name module version folder; do
+        target="$tools/crds/$name-$version"
+        [ -d "$target" ] && continue
+        echo "fetching the definitions of $name $version (seconds, once)" >&2
+        found="$(cd / && GONOSUMDB="$module" go mod download -json "$module@v$version" | sed -n 's/.*"Dir": "\(.*\)",/\1/p')"
+        mkdir -p "$target.new"
+        # The modules' files are read-only, and some are not definitions.
+        grep -l '^kind: CustomResourceDefinition' "$found/$folder"/*.yaml | xargs -I{} install -m 644 {} "$target.new"
+        mv "$target.new" "$target"
+    done <<'MODULES'
+dapr github.com/dapr/dapr 1.18.1 charts/dapr/crds
+keda github.com/kedacore/keda/v2 2.20.2 config/crd/bases
+keda-http github.com/kedacore/http-add-on 0.15.0 config/crd/bases
+knative-serving knative.dev/serving 0.48.0 config/core/300-resources
+MODULES
+}
+
 install_daprd
 install_nats_server
 install_debian
+install_kubernetes
+install_crds

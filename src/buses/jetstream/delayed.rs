@@ -1,13 +1,14 @@
 //! Delayed delivery: events wait in a work queue beside the stream and are moved when they are due.
 //!
 //! The moment stands in a header. One durable consumer, shared by all processes of the bus, is handed
-//! every waiting event once; it gives back what is not due for exactly as long as that takes. So the
-//! server keeps both the event and the time, whoever restarts. (Its own scheduled messages work by the
-//! second, and one subject holds one of them.)
+//! every waiting event once; it gives back what is not due for almost as long as that takes, and keeps it
+//! in order for the rest. So the server keeps both the event and the time, whoever restarts. (Its own
+//! scheduled messages work by the second, and one subject holds one of them.)
 //!
 //! A moved event keeps its `Nats-Msg-Id`, or gets one of its place in the queue: when a mover dies
 //! between the two steps, the second copy is recognised.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,14 +26,16 @@ use super::publish::MESSAGE_ID;
 use super::pull::Delivery;
 use super::server::Server;
 use crate::fault::Fault;
-use crate::task::{Clock, Shutdown};
+use crate::task::{self, Clock, Shutdown};
 
 /// When the event is due, RFC 3339.
 const DUE: &str = "Penstock-Due";
 /// The consumer of the work queue.
 const MOVER: &str = "mover";
 /// Events that are looked at and not given back or moved yet, at most.
-pub(super) const MAX_MOVING: usize = 256;
+pub(super) const MAX_MOVING: usize = 512;
+/// How long before it is due an event is asked back: those of about one moment come in any order, and leave in theirs.
+const EARLY: Duration = Duration::from_millis(100);
 /// The pause after the stream did not take an event.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -46,7 +49,7 @@ pub(super) fn consumer(stream: &str) -> Consumer {
     Consumer { stream: queue, name: MOVER.to_owned(), filter, start: json!({"deliver_policy": "all"}) }
 }
 
-/// Moves what is due, until the bus is closed.
+/// Moves what is due, in the order of the moments, until the bus is closed.
 pub(super) async fn run(
     server: Server,
     stream: Arc<str>,
@@ -54,41 +57,49 @@ pub(super) async fn run(
     clock: Clock,
     gone: Shutdown,
 ) -> Result<(), Fault> {
+    let mut soon = BTreeMap::new();
     loop {
-        let waiting = seat.ready(MAX_MOVING);
-        if waiting.is_empty() {
-            if let Some(fault) = seat.failed() {
-                tracing::error!(error = %fault.chain(), "delayed events are not moved any more");
-                return Ok(());
+        let now = clock.now();
+        for delivery in seat.ready(MAX_MOVING) {
+            let due = due(&delivery);
+            match left(due, now).checked_sub(EARLY) {
+                Some(pause) if !pause.is_zero() => seat.say(delivery.sequence, |_| AckKind::Nak(Some(pause))),
+                _ => {
+                    soon.insert((due, delivery.sequence), delivery);
+                }
             }
-            tokio::select! {
-                () = seat.filled.notified() => {}
-                () = gone.requested() => return Ok(()),
-            }
+        }
+        let later = soon.split_off(&(now, u64::MAX));
+        let due = std::mem::replace(&mut soon, later);
+        if !due.is_empty() {
+            move_all(&server, &stream, &seat, due.into_values()).await;
             continue;
         }
-        // One time for all, so that those of one moment come back in order.
-        let now = clock.now();
-        let mut due = Vec::new();
-        for delivery in waiting {
-            match left(&delivery, now) {
-                Some(left) => seat.say(delivery.sequence, |_| AckKind::Nak(Some(left))),
-                None => due.push(delivery),
-            }
+        if let Some(fault) = seat.failed() {
+            tracing::error!(error = %fault.chain(), "delayed events are not moved any more");
+            return Ok(());
         }
-        move_all(&server, &stream, &seat, due).await;
+        let next = soon.keys().next().map(|(due, _)| left(*due, now));
+        tokio::select! {
+            () = seat.filled.notified() => {}
+            () = task::sleep(next.unwrap_or_default()), if next.is_some() => {}
+            () = gone.requested() => return Ok(()),
+        }
     }
 }
 
-/// How long it is until the event is due; `None` when it is.
-fn left(delivery: &Delivery, now: Timestamp) -> Option<Duration> {
-    let headers = delivery.message.headers.as_ref()?;
-    let due: Timestamp = headers.get(DUE)?.as_str().parse().ok()?;
-    Duration::try_from(due.duration_since(now)).ok().filter(|left| !left.is_zero())
+/// When the event is due: at once, when it does not say.
+fn due(delivery: &Delivery) -> Timestamp {
+    let due = delivery.message.headers.as_ref().and_then(|headers| headers.get(DUE));
+    due.and_then(|due| due.as_str().parse().ok()).unwrap_or(Timestamp::MIN)
 }
 
-async fn move_all(server: &Server, stream: &str, seat: &Seat, due: Vec<Delivery>) {
-    let mut moving = Vec::with_capacity(due.len());
+fn left(due: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(due.duration_since(now)).unwrap_or_default()
+}
+
+async fn move_all(server: &Server, stream: &str, seat: &Seat, due: impl Iterator<Item = Delivery>) {
+    let mut moving = Vec::new();
     for delivery in due {
         let Delivery { sequence, message, .. } = delivery;
         let queue = names::delayed_stream(stream);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use penstock::flow::{Deduplicate, Outgoing, Published};
 use penstock::task;
 
-use super::{Backend, event, ids, publish, skipped, subscribe, take, topic};
+use super::{Backend, PATIENCE, event, ids, publish, skipped, subscribe, take, topic};
 
 const DELAY: Duration = Duration::from_millis(400);
 
@@ -39,7 +39,6 @@ pub async fn a_delayed_event_survives_a_restart(backend: &dyn Backend) {
         return skipped("no delayed delivery");
     }
     let elapsed = task::stopwatch();
-    // Longer than opening the bus again takes on a loaded machine.
     let long = DELAY * 5;
     let batch = [("1", long), ("2", long), ("3", DELAY / 100)];
     let batch =
@@ -50,7 +49,13 @@ pub async fn a_delayed_event_survives_a_restart(backend: &dyn Backend) {
     bus.close().await.unwrap();
     let bus = backend.open().await;
     let mut subscriber = subscribe(&*bus, &topic, "g", 10).await;
-    let received = take(&mut *subscriber, 3).await;
+    let mut taken = task::within(PATIENCE, subscriber.next()).await.expect("the short delay ends").unwrap();
+    // Where opening the bus took longer than the long delay, all were due and any may be the first.
+    assert!(ids(&taken) == ["3"] || elapsed() >= long, "{:?} came after {:?}", ids(&taken), elapsed());
+    let missing = 3 - taken.len();
+    taken.extend(take(&mut *subscriber, missing).await);
     assert!(elapsed() >= long, "they came after {:?}", elapsed());
-    assert_eq!(ids(&received), ["3", "1", "2"]);
+    let mut received = ids(&taken);
+    received.retain(|id| id != "3");
+    assert_eq!(received, ["1", "2"], "of one moment, they come as they were published");
 }

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "the task room is the library's own")]
 
+mod apiserver;
 mod binary;
 mod client;
+mod crds;
 mod daprd;
 mod disk;
 mod flow;
@@ -17,8 +19,10 @@ mod receiver;
 mod redis;
 mod server;
 
+pub use apiserver::{ADMIN, ApiServer, GUEST};
 pub use binary::{Penstock, Run, free_port, output, output_to, refused};
 pub use client::{Answer, Client};
+pub use crds::{apply_foreign_crds, apply_own_crds};
 pub use daprd::{Daprd, daprd_path};
 pub use disk::Disk;
 pub use flow::{sink, write_flow};
@@ -31,11 +35,18 @@ pub use receiver::{Receiver, Reply, Seen};
 pub use redis::RedisServer;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a condition may take to come true before the test gives up. Generous: a loaded
 /// machine is slow, and nothing is decided by it but how long a failing test takes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where `make tools` puts the servers.
+fn tools() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache");
+    std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from).join("penstock/tools")
+}
 
 /// Waits until `condition` holds; `what` names it when it never does.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {

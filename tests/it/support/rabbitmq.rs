@@ -59,7 +59,7 @@ impl RabbitMq {
     /// Starts the server, again after it was killed: the same ports, the same data.
     pub async fn run(&mut self) {
         let path = |name: &str| self.folder.path().join(name);
-        let log = std::fs::File::create(path("log")).unwrap();
+        let log = std::fs::File::options().append(true).create(true).open(path("log")).unwrap();
         let child = Command::new(SERVER)
             .env("HOME", self.folder.path())
             .env("ERL_EPMD_PORT", self.epmd_port.to_string())
@@ -90,11 +90,16 @@ impl RabbitMq {
         }
     }
 
-    /// SIGKILL to the server and everything that its script started.
+    /// SIGKILL to the server and everything that its script started, and waits until the server is gone: the
+    /// script ends first, and a second server beside a dying one would take its data apart.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            kill_process_group(Pid::from_child(&child), Signal::KILL).unwrap();
-            child.wait().unwrap();
+        let Some(mut child) = self.child.take() else { return };
+        kill_process_group(Pid::from_child(&child), Signal::KILL).unwrap();
+        child.wait().unwrap();
+        let killed = Instant::now();
+        let listens = |port: u16| TcpStream::connect(("127.0.0.1", port)).is_ok();
+        while [self.port, self.dist_port].into_iter().any(listens) && killed.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -128,8 +133,13 @@ impl RabbitMq {
 }
 
 impl Drop for RabbitMq {
+    #[expect(clippy::print_stderr, reason = "the output of a failing test")]
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            eprintln!("the broker printed:\n{log}");
+        }
         self.epmd.kill().unwrap();
         self.epmd.wait().unwrap();
     }
