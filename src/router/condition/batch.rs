@@ -105,19 +105,27 @@ mod tests {
         Batch { count, within: (within > 0).then(|| Duration::from_secs(within)) }
     }
 
+    /// At most one batch is complete here.
+    fn one((number, mut complete): (u64, Vec<Range<u64>>)) -> (u64, Option<Range<u64>>) {
+        let first = complete.pop();
+        assert!(complete.is_empty());
+        (number, first)
+    }
+
     #[test]
     fn a_batch_is_complete_with_its_count_or_after_its_time() {
         let mut state = Gathered::default();
         let batch = batch(3, 10);
+        let gather = |state: &mut Gathered, second, bytes, most| one(batch.gather(state, at(second), bytes, most));
         assert_eq!(batch.due(&mut state, at(100)), None, "there is nothing");
-        assert_eq!(batch.gather(&mut state, at(100), 1, 99), (0, vec![]));
-        assert_eq!(batch.gather(&mut state, at(104), 1, 99), (1, vec![]));
+        assert_eq!(gather(&mut state, 100, 1, 99), (0, None));
+        assert_eq!(gather(&mut state, 104, 1, 99), (1, None));
         assert_eq!((batch.deadline(&state), batch.due(&mut state, at(110))), (Some(at(110)), None));
         assert_eq!(batch.due(&mut state, at(111)), Some(0..2));
         for number in 2..4 {
-            assert_eq!(batch.gather(&mut state, at(112), 1, 99), (number, vec![]));
+            assert_eq!(gather(&mut state, 112, 1, 99), (number, None));
         }
-        assert_eq!(batch.gather(&mut state, at(112), 1, 99), (4, vec![2..5]));
+        assert_eq!(gather(&mut state, 112, 1, 99), (4, Some(2..5)));
         assert_eq!(batch.deadline(&state), None);
     }
 
@@ -125,11 +133,12 @@ mod tests {
     fn one_that_would_be_too_large_is_complete_without_the_next() {
         let mut state = Gathered::default();
         let batch = batch(3, 0);
-        assert_eq!(batch.gather(&mut state, at(1), 60, 100), (0, vec![]));
-        assert_eq!(batch.gather(&mut state, at(1), 50, 100), (1, vec![0..1]));
+        let gather = |state: &mut Gathered, second, bytes, most| one(batch.gather(state, at(second), bytes, most));
+        assert_eq!(gather(&mut state, 1, 60, 100), (0, None));
+        assert_eq!(gather(&mut state, 1, 50, 100), (1, Some(0..1)));
         // Whoever is too large alone is alone.
-        assert_eq!(batch.gather(&mut state, at(1), 500, 100), (2, vec![1..2]));
-        assert_eq!(batch.gather(&mut state, at(1), 1, 100), (3, vec![2..3]));
+        assert_eq!(gather(&mut state, 1, 500, 100), (2, Some(1..2)));
+        assert_eq!(gather(&mut state, 1, 1, 100), (3, Some(2..3)));
         assert_eq!((state.bytes, state.first, state.next), (1, 3, 4));
     }
 

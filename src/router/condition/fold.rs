@@ -196,18 +196,18 @@ impl Rules {
     /// Drops events of the key that are too old at `now` or from before the last reset, and other keys of which
     /// nothing counts any more.
     fn forget<T>(&self, state: &mut State<T>, key: &Key, now: Timestamp) {
-        let stale = |at: Timestamp| {
+        let is_old = |at: Timestamp| {
             self.window.is_some_and(|window| age(at, now) > window)
                 || self.resets.iter().any(|reset| reset.between(at, now))
         };
         let held = state.held.of(key).into_iter().flatten();
-        let old: Vec<usize> = held.filter(|(_, held)| stale(held.at)).map(|(input, _)| *input).collect();
+        let old: Vec<usize> = held.filter(|(_, held)| is_old(held.at)).map(|(input, _)| *input).collect();
         for input in old {
             state.held.remove(key, input);
             state.changed.held.insert((key.clone(), input));
         }
         while let Some((touched, oldest)) = state.held.oldest()
-            && stale(touched)
+            && is_old(touched)
         {
             state.forget_held(&oldest);
         }

@@ -1,7 +1,5 @@
 //! What tells which events belong together.
 
-use std::borrow::Cow;
-
 use super::path::{Found, Path};
 use super::{Payload, Subject, attribute_value, compile, json};
 use crate::api::{FieldPath, Problems};
@@ -55,10 +53,10 @@ impl KeyPath {
     }
 }
 
-fn bounded(key: &Cow<'_, str>) -> Option<String> {
+fn bounded(key: &str) -> Option<String> {
     match key.len() {
         0 => None,
-        ..=MAX_KEY => Some(key.clone().into_owned()),
+        1..=MAX_KEY => Some(key.to_owned()),
         _ => {
             let digest = ring::digest::digest(&ring::digest::SHA256, key.as_bytes());
             Some(format!("sha256:{}", data_encoding::HEXLOWER.encode(digest.as_ref())))

@@ -40,6 +40,9 @@ const HANDOVER: Duration = Duration::from_secs(5);
 /// What is stored around an event may take so many bytes.
 const AROUND: usize = 4096;
 
+/// The inputs that accepted an event, and what each of them saw.
+type Accepted = SmallVec<[(usize, Item); 1]>;
+
 /// One subscriber's joins, at work.
 pub struct Engine {
     setup: Setup,
@@ -244,7 +247,7 @@ impl Desk<'_> {
             self.tell(event, "is too large to be kept");
             return self.too_large(memory, item(event).about("", *at), event);
         }
-        let mut groups: SmallVec<[(Key, SmallVec<[(usize, Item); 1]>); 1]> = SmallVec::new();
+        let mut groups: SmallVec<[(Key, Accepted); 1]> = SmallVec::new();
         for (input, event) in accepted {
             let Some(key) = self.key(*input, event) else {
                 self.tell(event, "has no key by which it could be joined");

@@ -286,18 +286,18 @@ fn load_holds(
 }
 
 fn open_match(parts: &[Stored], counts: impl Fn(&str) -> Option<usize>) -> Result<Option<Match<Item>>, Fault> {
-    let (mut events, mut head) = (BTreeMap::new(), None);
+    let (mut events, mut about) = (BTreeMap::new(), None);
     for Stored { key, value, .. } in parts {
         let name = last_part(key);
         if name == MATCH {
-            head = Some(record::read::<Held>(value)?);
+            about = Some(record::read::<Held>(value)?);
             continue;
         }
         let Some(input) = counts(name) else { return Ok(None) };
         let (_, at, item) = Item::open(value)?;
         events.insert(input, Arrival { at, item });
     }
-    let Some(Held { key, last, deadline, heard }) = head else { return Ok(None) };
+    let Some(Held { key, last, deadline, heard }) = about else { return Ok(None) };
     let Some(last) = counts(&last).filter(|last| events.contains_key(last)) else { return Ok(None) };
     let heard = heard.iter().filter_map(|name| counts(name)).collect();
     let deadline: Timestamp = record::time(deadline)?;

@@ -45,12 +45,15 @@ impl Hits {
     }
 }
 
+/// The places of inputs that accepted an event, each with the one of the changed events that it saw.
+type Accepting = SmallVec<[(usize, Option<u32>); 2]>;
+
 /// Who wants an event.
 #[derive(Default)]
 pub(super) struct Wanted {
     pub hits: Hits,
-    /// Who joins it with others, and the inputs that accepted it, each with the one of the changed events that it saw.
-    pub joins: Vec<(u32, SmallVec<[(usize, Option<u32>); 2]>)>,
+    /// Who joins it with others, and by which inputs.
+    pub joins: Vec<(u32, Accepting)>,
 }
 
 impl Wanted {

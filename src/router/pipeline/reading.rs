@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::event::Event;
@@ -70,9 +71,9 @@ impl Room {
     async fn take(&self, event: &Event) -> Result<Arc<Taken>, Fault> {
         let size = u32::try_from(event.record().len() / BYTES + 1).unwrap_or(u32::MAX).min(self.most);
         let closed = |_| Fault::new(FaultKind::Internal, "join events", "there is no room any more");
-        let _event = self.events.clone().acquire_owned().await.map_err(closed)?;
-        let _bytes = self.bytes.clone().acquire_many_owned(size).await.map_err(closed)?;
-        Ok(Arc::new(Taken { _event, _bytes, _flying: self.in_flight.enter(1) }))
+        let event = self.events.clone().acquire_owned().await.map_err(closed)?;
+        let bytes = self.bytes.clone().acquire_many_owned(size).await.map_err(closed)?;
+        Ok(Arc::new(Taken { _event: event, _bytes: bytes, _flying: self.in_flight.enter(1) }))
     }
 }
 
@@ -160,7 +161,7 @@ impl Reading {
     async fn put(
         &self,
         event: &Event,
-        at: jiff::Timestamp,
+        at: Timestamp,
         position: Position,
         delivery: &Delivery,
         room: &Room,
@@ -183,15 +184,15 @@ impl Reading {
             }
             return Ok(());
         }
-        self.observe(&wanted, event, at, position, room.take(event).await?);
+        self.observe(&wanted, event, at, position, &room.take(event).await?);
         Ok(())
     }
 
-    fn observe(&self, wanted: &Wanted, event: &Event, at: jiff::Timestamp, position: Position, room: Arc<Taken>) {
+    fn observe(&self, wanted: &Wanted, event: &Event, at: Timestamp, position: Position, room: &Arc<Taken>) {
         for (join, inputs) in &wanted.joins {
             let accepted = inputs.iter().map(|(input, changed)| (*input, wanted.hits.seen(*changed, event).clone()));
             let (inbox, topic) = &self.inboxes[*join as usize];
-            let (accepted, room) = (accepted.collect(), room.clone());
+            let (accepted, room) = (accepted.collect(), Arc::clone(room) as Arc<dyn Send + Sync>);
             inbox.put(Observed { at, topic: *topic, position, accepted, room });
         }
     }

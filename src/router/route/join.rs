@@ -81,10 +81,8 @@ impl Join {
         let mut text = spec.condition.clone().unwrap_or_else(|| scope.names.join(" && "));
         if let Some(by) = spec.correlate.as_ref().filter(|_| joins).map(|correlate| &correlate.by) {
             // What was joined by another key does not count.
-            text.push_str(&format!(
-                " by {}",
-                by.iter().map(|(name, key)| format!("{name}={key}")).collect::<Vec<_>>().join(",")
-            ));
+            let by: Vec<String> = by.iter().map(|(name, key)| format!("{name}={key}")).collect();
+            text = format!("{text} by {}", by.join(","));
         }
         (joins || batch.is_some()).then(|| Self {
             rules: Rules { condition: condition.clone(), window, negation_window, hold, resets, max_keys },
