@@ -13,8 +13,9 @@ use crate::api::secret::Unresolved;
 use crate::api::trigger::TriggerSpec;
 use crate::event::codec::json;
 use crate::event::{Data, Event};
+use crate::router::condition::Form;
 use crate::router::filter::{Values, Verdict};
-use crate::router::route::{BusDefaults, DEFAULT_BUS, Input, Subscriber, Trigger};
+use crate::router::route::{BusDefaults, DEFAULT_BUS, Input, Join, Subscriber, Trigger};
 
 /// Shows for one event what each Trigger would do with it: every filter with the value it saw, and
 /// which subscribers it would go to. Nothing is sent
@@ -124,10 +125,10 @@ fn trigger(
         bus.topics.topic(elsewhere.as_deref().unwrap_or(namespace), source, event)
     });
     writeln!(out, "\nTrigger {namespace}/{name}")?;
-    let mut accepted = vec![false; trigger.inputs.len()];
-    for (input, accepted) in trigger.inputs.iter().zip(&mut accepted) {
+    let mut accepted = Vec::with_capacity(trigger.inputs.len());
+    for input in &trigger.inputs {
         let listens = heard.as_ref().is_none_or(|topic| *topic == input.topic);
-        *accepted = explain_input(input, listens, event, out)?;
+        accepted.push(explain_input(input, listens, event, out)?);
     }
     for subscriber in &trigger.subscribers {
         explain_subscriber(subscriber, &trigger.inputs, &accepted, out)?;
@@ -135,11 +136,11 @@ fn trigger(
     Ok(())
 }
 
-/// Whether the input accepts the event.
-fn explain_input(input: &Input, listens: bool, event: &Event, out: &mut dyn Write) -> anyhow::Result<bool> {
+/// The event as the input sees it, if it accepts it.
+fn explain_input(input: &Input, listens: bool, event: &Event, out: &mut dyn Write) -> anyhow::Result<Option<Event>> {
     if !listens {
         writeln!(out, "  input {}: listens elsewhere (topic {})", input.name, input.topic)?;
-        return Ok(false);
+        return Ok(None);
     }
     let changed = match input.transform.as_ref().map(|transform| transform.apply(event)) {
         None => None,
@@ -147,7 +148,7 @@ fn explain_input(input: &Input, listens: bool, event: &Event, out: &mut dyn Writ
         Some(Err(cause)) => {
             let cause = cause.as_str();
             writeln!(out, "  input {}: filters it out: its data could not be changed ({cause})", input.name)?;
-            return Ok(false);
+            return Ok(None);
         }
     };
     let event = changed.as_ref().unwrap_or(event);
@@ -163,13 +164,13 @@ fn explain_input(input: &Input, listens: bool, event: &Event, out: &mut dyn Writ
     for line in input.filter.explain(event, Values::Shown).lines() {
         writeln!(out, "    {line}")?;
     }
-    Ok(input.filter.evaluate(event) == Verdict::Yes)
+    Ok((input.filter.evaluate(event) == Verdict::Yes).then(|| event.clone()))
 }
 
 fn explain_subscriber(
     subscriber: &Subscriber,
     inputs: &[Input],
-    accepted: &[bool],
+    accepted: &[Option<Event>],
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let single = subscriber.join.as_ref().filter(|join| join.is_of_single_events());
@@ -177,13 +178,15 @@ fn explain_subscriber(
         Some(join) => (0..inputs.len()).filter(|input| join.rules.wants(*input)).collect(),
         None => subscriber.fires.clone(),
     };
-    let by: Vec<&str> =
-        fires.iter().filter(|input| accepted[**input]).map(|input| inputs[*input].name.as_str()).collect();
+    let by = fires.iter().filter(|input| accepted[**input].is_some());
+    let by: Vec<&str> = by.map(|input| inputs[*input].name.as_str()).collect();
     if let Some(join) = subscriber.join.as_ref().filter(|_| single.is_none()) {
-        let by = (0..inputs.len()).filter(|input| accepted[*input] && join.rules.wants(*input));
-        let by: Vec<&str> = by.map(|input| inputs[input].name.as_str()).collect();
+        let by = (0..inputs.len()).filter(|input| join.rules.wants(*input));
+        let by = by.filter_map(|input| accepted[input].as_ref().map(|event| noted(join, input, event)));
+        let by: Vec<String> = by.collect();
         let what = if by.is_empty() { "is not concerned".to_owned() } else { format!("notes it as {}", by.join(", ")) };
-        writeln!(out, "  subscriber {}: {what} (joins events: {})", subscriber.name, join.text)?;
+        let does = if matches!(join.rules.condition.form(), Form::Stateful { .. }) { "joins" } else { "gathers" };
+        writeln!(out, "  subscriber {}: {what} ({does} events: {})", subscriber.name, join.text)?;
     } else if by.is_empty() {
         let needs: Vec<&str> = fires.iter().map(|input| inputs[*input].name.as_str()).collect();
         writeln!(out, "  subscriber {}: does not get it (needs {})", subscriber.name, needs.join(" or "))?;
@@ -192,6 +195,16 @@ fn explain_subscriber(
         writeln!(out, "  subscriber {}: gets it at {} (by {})", subscriber.name, targets.join(", "), by.join(", "))?;
     }
     Ok(())
+}
+
+/// The name of the input, and by which key its event is joined.
+fn noted(join: &Join, input: usize, event: &Event) -> String {
+    let name = &join.names[input];
+    match join.correlate.as_ref().and_then(|by| by.get(&input)).map(|key| key.of(event)) {
+        None => name.clone(),
+        Some(Some(key)) => format!("{name} with the key {key:?}"),
+        Some(None) => format!("{name}, but without a key to be joined by"),
+    }
 }
 
 #[cfg(test)]
@@ -271,6 +284,23 @@ Trigger default/shop
         ] {
             assert!(text.contains(line), "{line}: {text}");
         }
+    }
+
+    #[test]
+    fn a_join_says_by_which_key() {
+        let order = |data: &str| {
+            let event =
+                format!(r#"{{"specversion": "1.0", "id": "7", "source": "/shop", "type": "t", "data": {data}}}"#);
+            explained_by("examples/join", &event, Some("shop/orders"))
+        };
+        let text = order(r#"{"order": 7}"#);
+        for line in [
+            "subscriber ship: notes it as order with the key \"7\" (joins events: order && payment by order=data.order,",
+            "subscriber book: notes it as order (gathers events: order || payment)",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+        assert!(order("{}").contains("subscriber ship: notes it as order, but without a key to be joined by ("));
     }
 
     #[test]

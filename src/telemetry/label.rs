@@ -91,6 +91,10 @@ pub enum SubscriberOutcome {
     Waiting,
     /// Something that the condition negates stood in its way.
     Blocked,
+    /// It lacks what it would be joined by.
+    Keyless,
+    /// A key was forgotten with everything that waited under it, because there were too many.
+    Evicted,
     /// A sink took it.
     Delivered,
     /// What the sink answered with went back to the bus.
@@ -122,5 +126,5 @@ macro_rules! words {
 
 words!(IntakeOutcome: Accepted = "accepted", Duplicate = "duplicate", Refused = "refused", Poison = "poison");
 words!(InputOutcome: Received = "received", Matched = "matched", Filtered = "filtered");
-words!(SubscriberOutcome: Matched = "matched", Waiting = "waiting", Blocked = "blocked", Delivered = "delivered",
+words!(SubscriberOutcome: Matched = "matched", Waiting = "waiting", Blocked = "blocked", Keyless = "keyless", Evicted = "evicted", Delivered = "delivered",
     Replied = "replied", Failed = "failed", Retried = "retried", Held = "held", Parked = "parked", Dead = "dead", Dropped = "dropped");

@@ -115,7 +115,7 @@ async fn read(setup: &Setup, means: &Means, keys: &Keys, lines: &mut Lines) -> R
     (lines.full, lines.taken, lines.removed) = (page.len() >= PAGE, 0, 0);
     for stored in page {
         if !lines.known.contains(&stored.key) {
-            lines.push(Ready::read(stored)?);
+            lines.push(Ready::read(setup, means, keys, stored).await?);
         }
     }
     Ok(())
