@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
-use super::{Group, Position, Received, Topic};
+use super::{Group, Poison, Position, Received, Topic};
 use crate::event::Event;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 
 /// How a bus orders what a group receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,25 @@ pub struct Subscription {
     pub max_in_flight: usize,
 }
 
+/// One event of a topic, for whoever keeps its own place in it.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// The event, or what could not be read as one.
+    pub event: Result<Event, Poison>,
+    pub position: Position,
+    /// When the bus took it in.
+    pub appended: Timestamp,
+}
+
+/// Where a topic ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Where the newest event stands; none when there is none.
+    pub position: Option<Position>,
+    /// Events that are appended to the topic later than this was told are not older than this, by the bus's time.
+    pub time: Timestamp,
+}
+
 /// Keeps events per topic, durably, and hands them out to consumer groups until each is settled.
 #[async_trait]
 pub trait Bus: Send + Sync {
@@ -98,6 +118,23 @@ pub trait Bus: Send + Sync {
     /// # Errors
     /// When the subscription cannot be made at all; a passing outage is not an error but a wait.
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Subscriber>, Fault>;
+
+    /// Reads a topic in its order from behind a position on, or from its oldest event, without a group and without
+    /// receipts: the reader keeps its place itself.
+    ///
+    /// # Errors
+    /// `Unsupported` when this bus cannot be read so; otherwise when the reader cannot be made at all.
+    async fn read(&self, _topic: &Topic, _after: Option<Position>) -> Result<Box<dyn Reader>, Fault> {
+        Err(unreadable())
+    }
+
+    /// Where the topic ends, for readers.
+    ///
+    /// # Errors
+    /// `Unsupported` when this bus cannot be read so; otherwise when it does not answer.
+    async fn end(&self, _topic: &Topic) -> Result<End, Fault> {
+        Err(unreadable())
+    }
 
     /// How many events of the topic the group has not settled yet.
     ///
@@ -133,4 +170,19 @@ pub trait Subscriber: Send {
     /// # Errors
     /// When the subscription is over for good; a passing outage is waited out inside.
     async fn next(&mut self) -> Result<Vec<Received>, Fault>;
+}
+
+/// One reader of a topic, apart from all groups.
+#[async_trait]
+pub trait Reader: Send {
+    /// Waits for the next events in the order of the topic, at least one; empty means that the bus was closed. What
+    /// retention deleted is passed over. Cancel-safe.
+    ///
+    /// # Errors
+    /// When it is over for good; a passing outage is waited out inside.
+    async fn next(&mut self) -> Result<Vec<Read>, Fault>;
+}
+
+fn unreadable() -> Fault {
+    Fault::new(FaultKind::Unsupported, "read a topic", "this bus hands out events to groups only")
 }

@@ -16,7 +16,9 @@ mod sink;
 mod source;
 mod store;
 
-pub use bus::{Bus, Capability, Deduplicate, Ordering, Outgoing, Published, Start, Subscriber, Subscription};
+pub use bus::{
+    Bus, Capability, Deduplicate, End, Ordering, Outgoing, Published, Read, Reader, Start, Subscriber, Subscription,
+};
 pub use handout::{Handout, Kept};
 pub use name::{Group, InvalidName, Topic};
 pub use receipt::{Poison, Position, Receipt, Received, Settle, Verdict};

@@ -44,6 +44,10 @@ pub struct Subscriber {
     pub matched: Counter,
     pub waiting: Counter,
     pub blocked: Counter,
+    /// Events that lack what they would be joined by.
+    pub keyless: Counter,
+    /// Keys of which everything was forgotten, because there were too many.
+    pub evicted: Counter,
     pub delivered: Counter,
     pub replied: Counter,
     pub failed: Counter,
@@ -72,6 +76,8 @@ impl Subscriber {
             matched: counter(SubscriberOutcome::Matched),
             waiting: counter(SubscriberOutcome::Waiting),
             blocked: counter(SubscriberOutcome::Blocked),
+            keyless: counter(SubscriberOutcome::Keyless),
+            evicted: counter(SubscriberOutcome::Evicted),
             delivered: counter(SubscriberOutcome::Delivered),
             replied: counter(SubscriberOutcome::Replied),
             failed: counter(SubscriberOutcome::Failed),
@@ -140,6 +146,12 @@ impl Input {
         };
         let labels = FilterLabels { trigger: trigger.to_owned(), input: input.to_owned(), cause: String::new() };
         (Self { matched, errors: errors.clone(), labels }, remainder)
+    }
+
+    /// The handle of a second reader of the same topic, which counts nothing.
+    #[must_use]
+    pub fn of_another_reader(&self) -> Self {
+        Self { matched: Counter::default(), errors: Family::default(), labels: self.labels.clone() }
     }
 
     /// Counts a filter that could not be decided; `cause` is a word from a closed list.

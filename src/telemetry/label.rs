@@ -126,6 +126,10 @@ pub enum SubscriberOutcome {
     Waiting,
     /// Something that the condition negates stood in its way.
     Blocked,
+    /// It lacks what it would be joined by.
+    Keyless,
+    /// A key was forgotten with everything that waited under it, because there were too many.
+    Evicted,
     /// A sink took it.
     Delivered,
     /// What the sink answered with went back to the bus.
@@ -160,5 +164,5 @@ words!(ComponentOutcome: Published = "published", Refused = "refused", Sent = "s
     Nacked = "nacked");
 words!(ComponentForm: Frame = "frame", Single = "single", Heartbeat = "heartbeat");
 words!(InputOutcome: Received = "received", Matched = "matched", Filtered = "filtered");
-words!(SubscriberOutcome: Matched = "matched", Waiting = "waiting", Blocked = "blocked", Delivered = "delivered",
+words!(SubscriberOutcome: Matched = "matched", Waiting = "waiting", Blocked = "blocked", Keyless = "keyless", Evicted = "evicted", Delivered = "delivered",
     Replied = "replied", Failed = "failed", Retried = "retried", Held = "held", Parked = "parked", Dead = "dead", Dropped = "dropped");

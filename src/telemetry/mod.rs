@@ -18,7 +18,7 @@ pub use component::Component;
 pub use operator::Operator;
 pub use totals::Totals;
 
-pub use handle::{InFlight, Input, Intake, Subscriber, Topic};
+pub use handle::{Flying, InFlight, Input, Intake, Subscriber, Topic};
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Mutex, PoisonError};

@@ -21,6 +21,7 @@ mod log;
 mod marker;
 mod publish;
 mod queue;
+mod read;
 mod reclaim;
 mod retention;
 mod round;
@@ -43,7 +44,9 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{self, Bus, Capability, Ordering, Outgoing, Published, Subscriber, Subscription};
+use crate::flow::{
+    self, Bus, Capability, End, Ordering, Outgoing, Position, Published, Reader, Subscriber, Subscription,
+};
 use crate::task::{self, Clock};
 use config::Config;
 use disk::Slot;
@@ -140,6 +143,14 @@ impl Bus for Embedded {
 
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Subscriber>, Fault> {
         Ok(Box::new(subscribe::join(&self.shared, subscription).await?))
+    }
+
+    async fn read(&self, topic: &flow::Topic, after: Option<Position>) -> Result<Box<dyn Reader>, Fault> {
+        Ok(Box::new(read::Reader::new(&self.shared, topic, after)))
+    }
+
+    async fn end(&self, topic: &flow::Topic) -> Result<End, Fault> {
+        read::end(&self.shared, topic)
     }
 
     async fn lag(&self, topic: &flow::Topic, group: &flow::Group) -> Result<u64, Fault> {

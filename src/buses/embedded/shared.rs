@@ -1,7 +1,7 @@
 //! What publishers, subscribers and the writer share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -36,6 +36,10 @@ pub(super) struct Shared {
     lost: AtomicU64,
     /// Why the last write failed, until one succeeds.
     ailment: Mutex<Option<Fault>>,
+    /// Whether a round has its time and is not taken over by everyone yet.
+    in_round: AtomicBool,
+    /// The time of the last round that is.
+    round: AtomicI64,
 }
 
 impl Shared {
@@ -50,7 +54,29 @@ impl Shared {
             uptime: Box::new(task::stopwatch()),
             lost: AtomicU64::new(0),
             ailment: Mutex::new(None),
+            in_round: AtomicBool::new(false),
+            round: AtomicI64::new(i64::MIN),
         }
+    }
+
+    /// To be called before a round is given its time.
+    pub(super) fn begin_round(&self) {
+        self.in_round.store(true, Ordering::SeqCst);
+    }
+
+    /// A round is over; its time, if it was written.
+    pub(super) fn end_round(&self, time: Option<i64>) {
+        if let Some(time) = time {
+            self.round.store(time, Ordering::SeqCst);
+        }
+        self.in_round.store(false, Ordering::SeqCst);
+    }
+
+    /// What is appended later than this is told is not older than this, in microseconds.
+    pub(super) fn settled(&self) -> i64 {
+        // The clock first: a round that begins after the second look has a later time.
+        let now = self.now();
+        if self.in_round.load(Ordering::SeqCst) { self.round.load(Ordering::SeqCst) } else { now }
     }
 
     /// Reads the topics and groups of the disk.
@@ -157,8 +183,8 @@ impl Shared {
     /// Refuses everything from now on, and lets the subscribers see it.
     pub(super) fn close(&self) {
         self.queue.close();
-        for group in self.topics().iter().flat_map(|topic| topic.groups()) {
-            group.wake();
+        for topic in self.topics() {
+            topic.wake();
         }
     }
 

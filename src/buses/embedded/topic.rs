@@ -1,15 +1,17 @@
-//! A topic in memory: where it stands, its groups, and the events that were appended last.
+//! A topic in memory: where it stands, its groups and readers, and the events that were appended last.
 //!
 //! The common case is a subscriber that keeps up: it finds the newest events here and never reads
 //! the disk. What is kept is bounded per topic and over all topics, and is forgotten as soon as
-//! every group with members has taken it.
+//! every group with members, and every reader, has taken it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::group::Group;
 use super::layout::{LOG_OVERHEAD, TopicRecord};
@@ -84,13 +86,45 @@ pub(super) struct Topic {
     pub(super) name: flow::Topic,
     state: Mutex<State>,
     groups: RwLock<Vec<Arc<Group>>>,
+    /// The next offset of each reader.
+    readers: Mutex<Vec<Weak<AtomicU64>>>,
+    /// Tells readers that something was appended.
+    appended: Notify,
     budget: Budget,
 }
 
 impl Topic {
     pub(super) fn new(name: flow::Topic, record: TopicRecord, budget: Budget) -> Self {
         let state = State { record, recent: VecDeque::new(), recent_bytes: 0 };
-        Self { id: record.id, name, state: Mutex::new(state), groups: RwLock::default(), budget }
+        let (groups, readers, appended) = (RwLock::default(), Mutex::default(), Notify::new());
+        Self { id: record.id, name, state: Mutex::new(state), groups, readers, appended, budget }
+    }
+
+    /// Counts a reader in; it counts as long as what is returned lives, and must be kept at the next offset that it reads.
+    pub(super) fn reader(&self, next: u64) -> Arc<AtomicU64> {
+        let cursor = Arc::new(AtomicU64::new(next));
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&cursor));
+        cursor
+    }
+
+    /// The first offset that a reader has not read; none when there are no readers.
+    fn unread(&self) -> Option<u64> {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.retain(|reader| reader.strong_count() > 0);
+        readers.iter().filter_map(Weak::upgrade).map(|reader| reader.load(Ordering::Relaxed)).min()
+    }
+
+    /// Resolves when something is appended after this future was enabled, or the bus is closed.
+    pub(super) fn appended(&self) -> Notified<'_> {
+        self.appended.notified()
+    }
+
+    /// Wakes everyone who waits for events.
+    pub(super) fn wake(&self) {
+        self.appended.notify_waiters();
+        for group in self.groups() {
+            group.wake();
+        }
     }
 
     pub(super) fn record(&self) -> TopicRecord {
@@ -112,7 +146,7 @@ impl Topic {
     /// Takes over what was committed, and wakes the groups.
     pub(super) fn committed(&self, record: TopicRecord, entries: Vec<Entry>) {
         let groups = self.groups();
-        let wanted = groups.iter().any(|group| group.has_members());
+        let wanted = groups.iter().any(|group| group.has_members()) || self.unread().is_some();
         let mut state = self.lock();
         let appended = !entries.is_empty();
         state.record = record;
@@ -126,9 +160,7 @@ impl Topic {
         }
         drop(state);
         if appended {
-            for group in &groups {
-                group.wake();
-            }
+            self.wake();
         }
     }
 
@@ -138,9 +170,7 @@ impl Topic {
         state.record = record;
         self.forget(&mut state, u64::MAX);
         drop(state);
-        for group in self.groups() {
-            group.wake();
-        }
+        self.wake();
     }
 
     /// The events at these offsets, as far as they are in memory.
@@ -154,9 +184,10 @@ impl Topic {
         offsets.map(find).collect()
     }
 
-    /// Forgets what every group with members has taken.
+    /// Forgets what every group with members, and every reader, has taken.
     pub(super) fn trim(&self) {
         let needed = self.groups().iter().filter(|group| group.has_members()).map(|group| group.cursor()).min();
+        let needed = needed.into_iter().chain(self.unread()).min();
         self.forget(&mut self.lock(), needed.unwrap_or(u64::MAX));
     }
 

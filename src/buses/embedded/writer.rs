@@ -181,6 +181,7 @@ impl Writer {
         let (Health::Sound, Some(disk), Some(memory)) = (&self.health, place.as_ref(), self.memory.as_mut()) else {
             return self.refuse(jobs, moved);
         };
+        shared.begin_round();
         // Append times never run backwards, whatever the wall clock does.
         self.last_now = shared.now().max(self.last_now);
         let mut round = Round::new(&shared, disk, memory, self.last_now);
@@ -202,6 +203,7 @@ impl Writer {
                     self.probe_at = None;
                 }
                 pending.succeed(&shared);
+                shared.end_round(Some(self.last_now));
                 if moved_delayed {
                     memory.next_due = super::publish::first_due(disk).unwrap_or(memory.next_due);
                 }
@@ -217,6 +219,7 @@ impl Writer {
                 let fault = told.unwrap_or(fault);
                 drop(place);
                 self.failed(&error, fault, pending);
+                shared.end_round(None);
             }
         }
     }

@@ -4,6 +4,7 @@
 //! - [`names`], [`streams`], [`consumers`]: what is made or adopted there, and how it is named.
 //! - [`publish`], [`message`]: events to messages, pipelined, de-duplicated by `Nats-Msg-Id`.
 //! - [`member`], [`pull`], [`desk`]: who asks for messages, and who tells what became of them.
+//! - [`read`]: readers that keep their place themselves.
 //! - [`delayed`]: events whose time has not come, in a work queue beside the stream.
 //! - [`store`]: a key-value bucket beside the stream.
 //!
@@ -21,6 +22,7 @@ mod message;
 mod names;
 mod publish;
 mod pull;
+mod read;
 mod server;
 mod store;
 mod streams;
@@ -36,7 +38,10 @@ use futures_util::FutureExt;
 
 use crate::dial::nats;
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{Bus, Capability, Group, Ordering, Outgoing, Published, Subscriber, Subscription, Topic};
+use crate::flow::{
+    Bus, Capability, End, Group, Ordering, Outgoing, Position, Published, Reader, Start, Subscriber, Subscription,
+    Topic,
+};
 use crate::task::{self, Clock, Shutdown};
 use config::Config;
 use consumers::Consumer;
@@ -175,6 +180,26 @@ impl Bus for Jetstream {
         let max = max_in_flight.min(configured).max(1);
         let (seat, gone) = self.sit(consumer, max).await?;
         Ok(Box::new(member::Member { seat, gone, max, stream: self.stream.clone() }))
+    }
+
+    async fn read(&self, topic: &Topic, after: Option<Position>) -> Result<Box<dyn Reader>, Fault> {
+        let start = consumers::start(&self.config.start, Start::Earliest, self.clock.now());
+        let start = serde_json::from_value(start).map_err(|error| {
+            Fault::new(FaultKind::Internal, "read a topic", "nobody knows where to begin").with_source(error)
+        })?;
+        Ok(Box::new(read::Reader {
+            server: self.server.clone(),
+            stream: self.stream.to_string(),
+            subject: names::subject(&self.stream, topic),
+            start,
+            last: after.map(|position| position.major),
+            connections: self.server.told.connections(),
+            messages: None,
+        }))
+    }
+
+    async fn end(&self, topic: &Topic) -> Result<End, Fault> {
+        read::end(&self.server, &self.stream, &names::subject(&self.stream, topic)).await
     }
 
     async fn lag(&self, topic: &Topic, group: &Group) -> Result<u64, Fault> {

@@ -4,6 +4,7 @@
 //! - [`script`]: the steps that the server takes as one, and how keys are named.
 //! - [`publish`], [`message`]: events to entries, de-duplicated in the same step.
 //! - [`member`], [`seat`], [`pull`], [`bell`]: who fetches entries, and who tells what became of them.
+//! - [`read`]: readers that keep their place themselves.
 //! - [`inspect`]: whether the server keeps what it confirms.
 //! - [`store`]: hashes beside the streams.
 //!
@@ -21,6 +22,7 @@ mod member;
 mod message;
 mod publish;
 mod pull;
+mod read;
 mod script;
 mod seat;
 mod server;
@@ -37,7 +39,9 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{Bus, Capability, Group, Ordering, Outgoing, Published, Subscriber, Subscription, Topic};
+use crate::flow::{
+    Bus, Capability, End, Group, Ordering, Outgoing, Position, Published, Reader, Subscriber, Subscription, Topic,
+};
 use crate::task;
 use config::Config;
 use script::{Keys, LAG, StoreKeys, TRIM};
@@ -166,6 +170,16 @@ impl Bus for Redis {
             }
         }
         Ok(Box::new(member::Member { seat, gone, stream }))
+    }
+
+    async fn read(&self, topic: &Topic, after: Option<Position>) -> Result<Box<dyn Reader>, Fault> {
+        self.server.is_open("read a topic")?;
+        Ok(Box::new(read::Reader::new(&self.server, self.keys(topic), after)))
+    }
+
+    async fn end(&self, topic: &Topic) -> Result<End, Fault> {
+        self.server.is_open("look for the end of a topic")?;
+        read::end(&self.server, &Keys::new(&self.server.config.prefix, topic)).await
     }
 
     async fn lag(&self, topic: &Topic, group: &Group) -> Result<u64, Fault> {

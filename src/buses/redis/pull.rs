@@ -22,11 +22,11 @@ use crate::task::{self, Shutdown};
 /// Entries that are fetched and not handed out, at most: what a stopped reader costs in memory.
 const WINDOW: usize = 512;
 /// A fetch ends when it has more than so many bytes; one that is larger comes alone.
-const FETCH_BYTES: usize = 4 << 20;
+pub(super) const FETCH_BYTES: usize = 4 << 20;
 /// Words in one call.
 const WORDS: usize = 1000;
 /// The longest pause between two fetches: what other processes give back rings no bell.
-const LONG: Duration = Duration::from_millis(500);
+pub(super) const LONG: Duration = Duration::from_millis(500);
 /// How many signs of life fit into the time that others wait: two may be lost.
 const SIGNS: u32 = 3;
 /// After which time the name of a dead consumer, which holds nothing, is forgotten.
@@ -49,12 +49,12 @@ pub(super) struct Pull {
 }
 
 /// What a fetch found.
-struct Fetched {
-    entries: Vec<Entry>,
+pub(super) struct Fetched {
+    pub entries: Vec<Entry>,
     /// Until something is due.
-    left: Option<Duration>,
-    /// How far the group has come, when there was nothing.
-    last: Position,
+    pub left: Option<Duration>,
+    /// How far the group has come, when there was nothing; how far a reader has.
+    pub last: Position,
 }
 
 impl FromRedisValue for Fetched {

@@ -29,6 +29,8 @@ script!(LAG, "lua/lag.lua");
 script!(TRIM, "lua/trim.lua");
 script!(WRITE, "lua/write.lua");
 script!(SCAN, "lua/scan.lua");
+script!(READ, "lua/read.lua");
+script!(END, "lua/end.lua");
 
 /// The keys of one topic. The topic in braces is their hash tag: a cluster keeps them in one slot.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,21 +18,24 @@ const SUPPORTED: [&str; 6] = ["nats", "natsStreaming", "jetstream", "kafka", "re
 /// Whether it was built with the feature that Kafka needs.
 const KAFKA: bool = cfg!(feature = "kafka");
 
+/// Those that a reader can read again in order, as joins need it.
+const JOINED: [&str; 5] = ["nats", "natsStreaming", "jetstream", "redis", "embedded"];
+
 /// All buses of a set of documents.
 pub(super) struct Buses {
     /// By namespace (empty for a cluster's bus) and name.
     known: BTreeMap<(String, String), BusDefaults>,
     /// The cluster's buses that let no namespace in.
     closed: BTreeSet<String>,
-    /// Those of another kind than the embedded one, by namespace and name.
-    foreign: BTreeSet<(String, String)>,
+    /// Those whose events cannot be joined, by namespace and name.
+    unjoined: BTreeSet<(String, String)>,
 }
 
 impl Buses {
     /// Judges every bus.
     pub(super) fn judge(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) -> Self {
-        let (mut known, mut closed, mut foreign) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        let is_foreign = |spec: &BusSpec| back_ends(spec).iter().any(|name| *name != "embedded");
+        let (mut known, mut closed, mut unjoined) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let is_unjoined = |spec: &BusSpec| back_ends(spec).iter().any(|name| !JOINED.contains(name));
         let path = FieldPath::root().field("spec");
         for bus in &documents.buses {
             let defaults = one(report, &bus.origin, |problems| {
@@ -40,7 +43,7 @@ impl Buses {
                 BusDefaults::parse(&bus.name, &bus.namespace, &bus.spec.bus, &path, problems)
             });
             let key = (bus.namespace.clone(), bus.name.clone());
-            foreign.extend(is_foreign(&bus.spec.bus).then(|| key.clone()));
+            unjoined.extend(is_unjoined(&bus.spec.bus).then(|| key.clone()));
             known.insert(key, defaults);
         }
         for bus in &documents.cluster_buses {
@@ -53,10 +56,10 @@ impl Buses {
                 BusDefaults::parse(&bus.name, "", &bus.spec.bus, &path, problems)
             });
             let key = (String::new(), bus.name.clone());
-            foreign.extend(is_foreign(&bus.spec.bus).then(|| key.clone()));
+            unjoined.extend(is_unjoined(&bus.spec.bus).then(|| key.clone()));
             known.insert(key, defaults);
         }
-        Self { known, closed, foreign }
+        Self { known, closed, unjoined }
     }
 
     /// The bus that `name`, in an object of `namespace`, means: the namespace's own first, then the
@@ -67,12 +70,12 @@ impl Buses {
         find(namespace).or_else(|| find("")).cloned().unwrap_or_else(|| BusDefaults::named(name))
     }
 
-    /// Whether the bus that is meant can join events.
+    /// Whether events on the bus that is meant can be joined.
     pub(super) fn joins(&self, namespace: &str, name: Option<&str>) -> bool {
         let name = name.unwrap_or(DEFAULT_BUS);
         let key = |namespace: &str| (namespace.to_owned(), name.to_owned());
         let key = if self.known.contains_key(&key(namespace)) { key(namespace) } else { key("") };
-        !self.foreign.contains(&key)
+        !self.unjoined.contains(&key)
     }
 
     /// Refuses a cluster's bus that does not let the namespace in.

@@ -18,12 +18,7 @@ pub(super) fn judge(document: &Document<TriggerSpec>, documents: &Documents, bus
     for (index, _) in trigger.subscribers.iter().enumerate().filter(|(_, subscriber)| subscriber.join.is_some()) {
         if !buses.joins(namespace, bus) {
             let path = path.field("subscribers").index(index);
-            if spec.subscribers[index].ordered == Some(true) {
-                problems.unsupported(&path.field("ordered"), "keeping the order, on a bus that is not embedded,");
-            } else {
-                let feature = "a condition that joins several events, on a bus that is not embedded,";
-                problems.unsupported(&path.field("condition"), feature);
-            }
+            problems.unsupported(&path, "joining or gathering events on this bus (embedded, jetstream, redis can)");
         }
     }
     buses.expect(namespace, bus, &path.field("eventBus"), problems);

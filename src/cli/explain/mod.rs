@@ -201,6 +201,23 @@ Trigger default/shop
     }
 
     #[test]
+    fn a_join_says_by_which_key() {
+        let order = |data: &str| {
+            let event =
+                format!(r#"{{"specversion": "1.0", "id": "7", "source": "/shop", "type": "t", "data": {data}}}"#);
+            explained_by("examples/join", &event, Some("shop/orders"))
+        };
+        let text = order(r#"{"order": 7}"#);
+        for line in [
+            "subscriber ship: notes it as order with the key \"7\" (joins events: order && payment by order=data.order,",
+            "subscriber book: notes it as order (gathers events: order || payment)",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+        assert!(order("{}").contains("subscriber ship: notes it as order, but without a key to be joined by ("));
+    }
+
+    #[test]
     fn an_origin_is_a_source_and_an_event() {
         assert_eq!("a/b/c".parse::<Origin>().unwrap().namespace.as_deref(), Some("a"));
         for bad in ["", "a", "a/", "/b", "a/b/c/d"] {

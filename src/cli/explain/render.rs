@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use crate::event::{Data, Event};
+use crate::router::condition::Form;
 use crate::router::filter::{Values, Verdict};
-use crate::router::route::{Input, Subscriber, Trigger};
+use crate::router::route::{Input, Join, Subscriber, Trigger};
 
 /// The line about the event itself.
 ///
@@ -26,9 +27,9 @@ pub fn trigger(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     writeln!(out, "\n{} {}/{}", trigger.kind(), trigger.namespace, trigger.name)?;
-    let mut accepted = vec![false; trigger.inputs.len()];
-    for (input, accepted) in trigger.inputs.iter().zip(&mut accepted) {
-        *accepted = explain_input(input, heard(&input.topic), event, values, out)?;
+    let mut accepted = Vec::with_capacity(trigger.inputs.len());
+    for input in &trigger.inputs {
+        accepted.push(explain_input(input, heard(&input.topic), event, values, out)?);
     }
     for subscriber in &trigger.subscribers {
         explain_subscriber(subscriber, &trigger.inputs, &accepted, out)?;
@@ -36,11 +37,17 @@ pub fn trigger(
     Ok(())
 }
 
-/// Whether the input accepts the event.
-fn explain_input(input: &Input, listens: bool, event: &Event, values: Values, out: &mut dyn Write) -> io::Result<bool> {
+/// The event as the input sees it, if it accepts it.
+fn explain_input(
+    input: &Input,
+    listens: bool,
+    event: &Event,
+    values: Values,
+    out: &mut dyn Write,
+) -> io::Result<Option<Event>> {
     if !listens {
         writeln!(out, "  input {}: listens elsewhere (topic {})", input.name, input.topic)?;
-        return Ok(false);
+        return Ok(None);
     }
     let changed = match input.transform.as_ref().map(|transform| transform.apply(event)) {
         None => None,
@@ -48,16 +55,17 @@ fn explain_input(input: &Input, listens: bool, event: &Event, values: Values, ou
         Some(Err(cause)) => {
             let cause = cause.as_str();
             writeln!(out, "  input {}: filters it out: its data could not be changed ({cause})", input.name)?;
-            return Ok(false);
+            return Ok(None);
         }
     };
     let event = changed.as_ref().unwrap_or(event);
-    let verdict = match input.filter.evaluate(event) {
+    let verdict = input.filter.evaluate(event);
+    let says = match verdict {
         Verdict::Yes => "accepts it",
         Verdict::No => "filters it out",
         Verdict::Error(_) => "cannot tell, which counts as no",
     };
-    writeln!(out, "  input {}: {verdict}", input.name)?;
+    writeln!(out, "  input {}: {says}", input.name)?;
     if let Some(Data::Text(text)) = changed.as_ref().and_then(Event::data) {
         match values {
             Values::Shown => writeln!(out, "    the data was changed to {text}")?,
@@ -67,13 +75,13 @@ fn explain_input(input: &Input, listens: bool, event: &Event, values: Values, ou
     for line in input.filter.explain(event, values).lines() {
         writeln!(out, "    {line}")?;
     }
-    Ok(input.filter.evaluate(event) == Verdict::Yes)
+    Ok((verdict == Verdict::Yes).then(|| event.clone()))
 }
 
 fn explain_subscriber(
     subscriber: &Subscriber,
     inputs: &[Input],
-    accepted: &[bool],
+    accepted: &[Option<Event>],
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let single = subscriber.join.as_ref().filter(|join| join.is_of_single_events());
@@ -82,17 +90,29 @@ fn explain_subscriber(
         None => subscriber.fires.clone(),
     };
     let by: Vec<&str> =
-        fires.iter().filter(|input| accepted[**input]).map(|input| inputs[*input].name.as_str()).collect();
+        fires.iter().filter(|input| accepted[**input].is_some()).map(|input| inputs[*input].name.as_str()).collect();
     if let Some(join) = subscriber.join.as_ref().filter(|_| single.is_none()) {
-        let by = (0..inputs.len()).filter(|input| accepted[*input] && join.rules.wants(*input));
-        let by: Vec<&str> = by.map(|input| inputs[input].name.as_str()).collect();
+        let by = (0..inputs.len()).filter(|input| join.rules.wants(*input));
+        let by = by.filter_map(|input| accepted[input].as_ref().map(|event| noted(join, input, event)));
+        let by: Vec<String> = by.collect();
         let what = if by.is_empty() { "is not concerned".to_owned() } else { format!("notes it as {}", by.join(", ")) };
-        writeln!(out, "  subscriber {}: {what} (joins events: {})", subscriber.name, join.text)
+        let does = if matches!(join.rules.condition.form(), Form::Stateful { .. }) { "joins" } else { "gathers" };
+        writeln!(out, "  subscriber {}: {what} ({does} events: {})", subscriber.name, join.text)
     } else if by.is_empty() {
         let needs: Vec<&str> = fires.iter().map(|input| inputs[*input].name.as_str()).collect();
         writeln!(out, "  subscriber {}: does not get it (needs {})", subscriber.name, needs.join(" or "))
     } else {
         let targets: Vec<String> = subscriber.targets.iter().map(ToString::to_string).collect();
         writeln!(out, "  subscriber {}: gets it at {} (by {})", subscriber.name, targets.join(", "), by.join(", "))
+    }
+}
+
+/// The name of the input, and by which key its event is joined.
+fn noted(join: &Join, input: usize, event: &Event) -> String {
+    let name = &join.names[input];
+    match join.correlate.as_ref().and_then(|by| by.get(&input)).map(|key| key.of(event)) {
+        None => name.clone(),
+        Some(Some(key)) => format!("{name} with the key {key:?}"),
+        Some(None) => format!("{name}, but without a key to be joined by"),
     }
 }

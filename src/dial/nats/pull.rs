@@ -39,7 +39,7 @@ pub struct Delivery {
 impl Delivery {
     /// Reads what the reply subject tells: `$JS.ACK.[domain.account.]stream.consumer.delivered.
     /// sequence.consumer-sequence.time.pending[.token]`. `None` for what is no delivery.
-    fn read(message: Message) -> Option<Self> {
+    pub fn read(message: Message) -> Option<Self> {
         let reply = message.reply.as_ref()?.as_str().strip_prefix("$JS.ACK.")?;
         let skip = if reply.split('.').count() >= 9 { 4 } else { 2 };
         let mut rest = reply.split('.').skip(skip);

@@ -8,15 +8,19 @@
 //! ```
 //!
 //! Pure: a [`Condition`] says whether it holds for what has arrived, and [`Rules`] fold one arrival after the
-//! other into a [`State`]; who reads events and keeps states is the caller. Refused are conditions that hold when nothing has arrived (there would be no
+//! other into a [`State`], and a [`Batch`] gathers what came of it; who reads events and keeps states is the caller. Refused are conditions that hold when nothing has arrived (there would be no
 //! event to deliver) and those that never hold.
 
+mod batch;
 mod check;
 mod fold;
+mod keyed;
 mod parse;
 mod reset;
 
-pub use fold::{Arrival, MAX_HOLDS, Match, NEGATION_WINDOW, Rules, State, Step};
+pub use batch::{Batch, Gathered, MAX_BATCH};
+pub use fold::{Arrival, Changed, MAX_HOLDS, Match, NEGATION_WINDOW, Rules, State, Step};
+pub use keyed::{Key, Keyed};
 pub use reset::Reset;
 
 use std::collections::BTreeSet;

@@ -64,18 +64,19 @@ impl Delivery {
         self.give_up(to, event, history, Reason::Unsubscribed, &fault).await
     }
 
-    /// Gives up an event that would have to be held with others, of which there are too many.
+    /// Gives up what cannot be joined: too many matches are held already, or it is too large.
     ///
     /// # Errors
     /// When the event is not safe: it must be kept.
-    pub async fn give_up_held(
+    pub async fn give_up_joined(
         &self,
         to: &Destination,
         event: &Event,
         history: &History,
         fault: &Fault,
     ) -> Result<(), Fault> {
-        self.give_up(to, event, history, Reason::Overflow, fault).await
+        let reason = if fault.kind() == FaultKind::TooLarge { Reason::Poison } else { Reason::Overflow };
+        self.give_up(to, event, history, reason, fault).await
     }
 
     /// Tries again to write a letter that was parked.

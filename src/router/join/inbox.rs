@@ -1,36 +1,33 @@
 //! Where events wait to be decided on.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use smallvec::SmallVec;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use crate::event::Event;
 use crate::flow::Position;
 
 /// One event that a subscriber wants.
-#[derive(Debug)]
 pub struct Observed {
     /// When the bus took it in.
     pub at: Timestamp,
     /// An index into the topics of the subscriber, and where it stands there.
     pub topic: usize,
     pub position: Position,
-    /// The inputs that accepted it, ascending.
-    pub inputs: SmallVec<[usize; 2]>,
-    pub event: Event,
-    /// Told when what came of it is durable.
-    pub done: oneshot::Sender<()>,
+    /// The inputs that accepted it, ascending, and what each of them saw.
+    pub accepted: SmallVec<[(usize, Event); 1]>,
+    /// Makes room for others when it is dropped, here and by whoever else has the event.
+    pub room: Arc<dyn Send + Sync>,
 }
 
 /// What orders events: the bus's time over all topics, then the place.
-pub(super) type Order = (Timestamp, usize, Position);
+pub(super) type Order = (Timestamp, Position, usize);
 
-/// Bounded by what the members of the consumer group may have in flight: each of these events waits here with its
-/// receipt open.
-#[derive(Debug, Default)]
+/// Bounded by what was read ahead of the decisions: who puts an event here holds room for it.
+#[derive(Default)]
 pub struct Inbox {
     waiting: Mutex<BTreeMap<Order, Observed>>,
     arrived: Notify,
@@ -38,8 +35,7 @@ pub struct Inbox {
 
 impl Inbox {
     pub fn put(&self, observed: Observed) {
-        let order = (observed.at, observed.topic, observed.position);
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(order, observed);
+        self.put_back(observed);
         self.arrived.notify_one();
     }
 
@@ -48,22 +44,26 @@ impl Inbox {
         self.arrived.notified().await;
     }
 
-    /// The time of the newest.
-    pub(super) fn newest(&self) -> Option<Timestamp> {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.last_key_value().map(|((at, ..), _)| *at)
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// Takes out, in order, what came before `limit` or at it; at most `most`.
-    pub(super) fn take(&self, limit: Timestamp, most: usize) -> Vec<Observed> {
+    /// Takes out the first, if it may be decided on.
+    pub(super) fn take(&self, may: impl FnOnce(&Order) -> bool) -> Option<Observed> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = Vec::new();
-        while taken.len() < most
-            && let Some(first) = waiting.first_entry()
-            && first.key().0 <= limit
-        {
-            taken.push(first.remove());
-        }
-        taken
+        let first = waiting.first_entry().filter(|first| may(first.key()))?;
+        Some(first.remove())
+    }
+
+    /// Puts back what was taken and not decided on.
+    pub(super) fn put_back(&self, observed: Observed) {
+        let order = (observed.at, observed.position, observed.topic);
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(order, observed);
+    }
+
+    /// Whether an event of the topic waits that stands at this position or before it.
+    pub(super) fn has(&self, topic: usize, upto: Position) -> bool {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.keys().any(|(_, position, of)| *of == topic && *position <= upto)
     }
 }

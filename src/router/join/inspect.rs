@@ -2,12 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::keys::{Keys, Part};
-use super::record::{self, Held, Kept};
+use super::keys::{Keys, MATCH, Part};
+use super::record::{self, Held, Item};
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::flow::{Group, Store};
-use crate::router::condition::MAX_HOLDS;
+
+/// What is kept under one word, as far as it is shown.
+const SHOWN: usize = 1024;
 
 /// An event that waits for others, or in a match that waits for the end of its hold.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,18 +32,26 @@ pub async fn held(store: &dyn Store, group: &Group, id: &str) -> Result<Vec<Hold
     let keys = Keys::new(group, id);
     let mut found = Vec::new();
     let held = keys.all(Part::Held);
-    for stored in store.scan(held.as_bytes(), MAX_HOLDS).await? {
-        let input = String::from_utf8_lossy(&stored.key[held.len()..]).into_owned();
-        let (at, item) = record::read::<Kept>(&stored.value)?.open()?;
-        found.push(Holding { input, at, event: item.event, until: None });
+    for stored in store.scan(held.as_bytes(), SHOWN).await? {
+        let (_, at, item) = Item::open(&stored.value)?;
+        found.push(Holding { input: name(&stored.key), at, event: item.event, until: None });
     }
-    for stored in store.scan(keys.all(Part::Hold).as_bytes(), MAX_HOLDS).await? {
-        let Held { events, deadline, .. } = record::read(&stored.value)?;
-        let until = Some(record::time(deadline)?);
-        for (input, kept) in &events {
-            let (at, item) = kept.open()?;
-            found.push(Holding { input: input.clone(), at, event: item.event, until });
+    let mut until = None;
+    for stored in store.scan(keys.all(Part::Hold).as_bytes(), SHOWN).await? {
+        let input = name(&stored.key);
+        // What is known of a match comes before its events.
+        if input == MATCH {
+            until = Some(record::time(record::read::<Held>(&stored.value)?.deadline)?);
+            continue;
         }
+        let (_, at, item) = Item::open(&stored.value)?;
+        found.push(Holding { input, at, event: item.event, until });
     }
     Ok(found)
+}
+
+/// The input that an event is kept of.
+fn name(key: &[u8]) -> String {
+    let name = key.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    String::from_utf8_lossy(name).into_owned()
 }

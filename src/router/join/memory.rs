@@ -1,143 +1,223 @@
 //! What one subscriber remembers, and its copy in the store.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::ops::Range;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
-use super::keys::{Keys, Part};
-use super::record::{self, Head, Held, Item, Kept, Out};
-use super::{Means, Setup};
-use crate::fault::Fault;
-use crate::flow::{Expect, Position, Revision, Store, Write};
-use crate::router::condition::{Arrival, Match, State};
+use super::keys::{Keys, MATCH, Part};
+use super::record::{self, About, Batch, Head, Held, Item, Mark, Out, What};
+use super::{Means, Setup, Starts};
+use crate::event::Event;
+use crate::fault::{Fault, FaultKind};
+use crate::flow::{Expect, Position, Revision, Stored, Topic, Write};
+use crate::router::condition::{Arrival, Gathered, Match, State};
 
-/// The state in memory, and what of it the store has.
+/// One write changes about so many entries at most. A decision changes a few, and brokers take a thousand.
+const MAX_WRITES: usize = 400;
+
+/// And has about so many bytes of matches.
+const MAX_BYTES: usize = 8 << 20;
+
+/// The state in memory, and what of it the store does not have yet.
 pub(super) struct Memory {
     keys: Keys,
     names: Vec<String>,
-    store: Arc<dyn Store>,
     head: Head,
     revision: Revision,
     pub state: State<Item>,
-    /// What the store has: where each held event stood, and how much each waiting match has heard of.
-    held: BTreeMap<usize, (String, Position)>,
-    holds: BTreeMap<u64, usize>,
-    outbox: Vec<Out>,
+    /// The matches that wait for their batch.
+    pub gathered: Gathered,
+    /// What goes to the outbox, and to what is gathered.
+    fresh: Vec<(Bytes, Bytes)>,
+    bytes: usize,
+    /// Whether more is decided on than the store knows.
+    moved: bool,
 }
 
 impl Memory {
     /// Becomes the owner of what the store has, and forgets what does not count any more: all that waits when the condition is
     /// another one, that of an input when the input is. What is in the outbox stays.
-    pub async fn load(setup: &Setup, means: &Means) -> Result<Self, Fault> {
+    pub async fn load(setup: &Setup, means: &Means, starts: &Starts) -> Result<Self, Fault> {
         let keys = Keys::new(&means.group, &setup.id);
         let join = &setup.join;
-        let found = means.store.get(&keys.head()).await?;
-        let (mut head, expect) = match &found {
-            Some(found) => (record::read::<Head>(&found.value)?, Expect::Revision(found.revision)),
-            None => (Head::default(), Expect::Absent),
-        };
+        let (mut head, revision) = claim(&keys, setup, means).await?;
         let same = head.condition == join.text;
         let counts = |name: &str| {
             let place = join.names.iter().position(|known| known == name)?;
             (same && head.inputs.get(name) == join.written.get(place)).then_some(place)
         };
         let mut state = State { next_hold: head.next_hold, ..State::default() };
-        let mut writes = Vec::new();
-        for (name, micros) in &head.marks {
-            if let Some(input) = counts(name) {
-                state.marks.insert(input, record::time(*micros)?);
+        let mut gone = Vec::new();
+        for Stored { key, value, .. } in scan(means, &keys, Part::Mark).await? {
+            match counts(last_part(&key)) {
+                Some(input) => {
+                    let Mark { key, at } = record::read(&value)?;
+                    let at = record::time(at)?;
+                    state.marks.insert(&key.into(), input, at, at);
+                }
+                None => gone.push(key),
             }
         }
-        let prefix = keys.all(Part::Held);
-        for stored in means.store.scan(prefix.as_bytes(), usize::MAX).await? {
-            let name = String::from_utf8_lossy(&stored.key[prefix.len()..]).into_owned();
-            if let Some(input) = counts(&name) {
-                let (at, item) = record::read::<Kept>(&stored.value)?.open()?;
-                state.held.insert(input, Arrival { at, item });
-            } else {
-                writes.push(Write { key: stored.key, value: None, expect: Expect::Anything });
+        for Stored { key, value, .. } in scan(means, &keys, Part::Held).await? {
+            match counts(last_part(&key)) {
+                Some(input) => {
+                    let (key, at, item) = Item::open(&value)?;
+                    state.held.insert(&key.into(), input, Arrival { at, item }, at);
+                }
+                None => gone.push(key),
             }
         }
-        let prefix = keys.all(Part::Hold);
-        for stored in means.store.scan(prefix.as_bytes(), usize::MAX).await? {
-            let text = String::from_utf8_lossy(&stored.key[prefix.len()..]).into_owned();
-            let number = u64::from_str_radix(&text, 16).map_err(|error| record::damaged(&error))?;
-            if let Some(found) = open_match(&record::read(&stored.value)?, counts)? {
-                state.holds.insert(number, found);
-            } else {
-                writes.push(Write { key: stored.key, value: None, expect: Expect::Anything });
-            }
-        }
-        head.generation += 1;
-        head.condition.clone_from(&join.text);
-        head.inputs = join.names.iter().cloned().zip(join.written.iter().cloned()).collect();
-        let mut memory = Self {
-            keys,
-            names: join.names.clone(),
-            store: means.store.clone(),
-            held: places(&state),
-            holds: sizes(&state),
-            head,
-            revision: Revision(0),
-            state,
-            outbox: Vec::new(),
+        load_holds(scan(means, &keys, Part::Hold).await?, counts, &mut state, &mut gone)?;
+        let now = Head::of(setup);
+        let known = |(topic, start): (String, _)| {
+            let applied = head.applied.get(&topic).copied().unwrap_or(start);
+            (topic, applied)
         };
-        writes.push(memory.head_write(expect)?);
-        memory.revision = last(&memory.store.write(writes).await?)?;
+        let applied = setup.topics.iter().map(|progress| known(starts.of(&progress.topic))).collect();
+        let mut memory = Self {
+            names: join.names.clone(),
+            gathered: head.batch.open()?,
+            keys,
+            revision,
+            state,
+            fresh: Vec::new(),
+            bytes: 0,
+            moved: false,
+            head: head.clone(),
+        };
+        // Under the old head: what does not count is gone before anybody can believe that it does.
+        for some in gone.chunks(MAX_WRITES) {
+            let delete = |key: &Bytes| Write { key: key.clone(), value: None, expect: Expect::Anything };
+            let mut writes: Vec<Write> = some.iter().map(delete).collect();
+            writes.push(memory.head_write()?);
+            memory.revision = last(&means.store.write(writes).await?)?;
+        }
+        head.condition = now.condition;
+        head.inputs = now.inputs;
+        head.applied = applied;
+        memory.head = head;
+        if join.batch.is_none()
+            && let Some(range) = memory.gathered.close()
+        {
+            // There is no batch any more that they could wait for.
+            memory.push_batch(setup.topics.first().map(|progress| &progress.topic), &range)?;
+        }
+        let writes = memory.writes()?;
+        memory.wrote(&means.store.write(writes).await?)?;
         Ok(memory)
     }
 
-    /// Whether the event at this place of the topic was decided on before.
-    pub fn knows(&self, topic: &str, position: Position) -> bool {
-        self.head.applied.get(topic).is_some_and(|applied| record::position(*applied) >= position)
+    /// Up to where the events of the topic are decided on; none when that is nowhere.
+    pub fn applied(&self, topic: &Topic) -> Option<Position> {
+        self.head.applied.get(topic.as_str()).copied().flatten().map(record::position)
     }
 
     /// Notes that the events of the topic are decided on up to here.
-    pub fn apply(&mut self, topic: &str, position: Position) {
-        self.head.applied.insert(topic.to_owned(), (position.major, position.minor));
+    pub fn apply(&mut self, topic: &Topic, position: Position) {
+        if self.applied(topic) < Some(position) {
+            self.head.applied.insert(topic.to_string(), Some((position.major, position.minor)));
+            self.moved = true;
+        }
     }
 
-    /// Moves a match, or an event that is given up, to the outbox.
-    pub fn push(&mut self, out: Out) {
-        self.outbox.push(out);
+    /// Whether it is time to write, because one write takes no more.
+    pub fn is_full(&self) -> bool {
+        self.state.changed.len() + self.fresh.len() >= MAX_WRITES || self.bytes >= MAX_BYTES
+    }
+
+    /// Whether anything was decided that the store does not know.
+    pub fn is_changed(&self) -> bool {
+        !self.state.changed.is_empty() || !self.fresh.is_empty()
+    }
+
+    /// Whether only the places up to which events are decided on are others than those in the store.
+    pub const fn is_behind(&self) -> bool {
+        self.moved
+    }
+
+    /// Moves an event to the outbox.
+    pub fn push(&mut self, about: About, what: What, event: &Event) -> Result<(), Fault> {
+        let value = record::write_with(&Out { about, what }, event.record())?;
+        self.push_out(value);
+        Ok(())
+    }
+
+    /// Moves a batch to the outbox; its dead letter would go to that of `topic`.
+    pub fn push_batch(&mut self, topic: Option<&Topic>, range: &Range<u64>) -> Result<(), Fault> {
+        let topic = topic.map(Topic::to_string).unwrap_or_default();
+        let about = About { key: String::new(), at: 0, topic, place: (0, range.start) };
+        let what = What::Batch { first: range.start, next: range.end };
+        self.push_out(record::write(&Out { about, what })?);
+        Ok(())
+    }
+
+    /// Keeps a match that waits for its batch, as the JSON that it will be in it.
+    pub fn gather(&mut self, number: u64, about: &About, json: &[u8]) -> Result<(), Fault> {
+        let value = record::write_with(about, json)?;
+        self.keep(self.keys.numbered(Part::Gather, number), value);
+        Ok(())
+    }
+
+    fn push_out(&mut self, value: Bytes) {
+        self.keep(self.keys.numbered(Part::Out, self.head.next_out), value);
+        self.head.next_out += 1;
+    }
+
+    fn keep(&mut self, key: Bytes, value: Bytes) {
+        self.bytes += value.len();
+        self.fresh.push((key, value));
     }
 
     /// What the store does not have yet, in one batch. The store has it all once the batch is written and
     /// [`Memory::wrote`] is told so.
     pub fn writes(&mut self) -> Result<Vec<Write>, Fault> {
         let mut writes = Vec::new();
-        let mut put = |key: Bytes, value: Option<Bytes>| {
-            writes.push(Write { key, value, expect: Expect::Anything });
-        };
-        let held = places(&self.state);
-        for (input, name) in self.names.iter().enumerate() {
-            if held.get(&input) != self.held.get(&input) {
-                let kept = self.state.held.get(&input).map(|held| record::write(&held.item.keep(held.at)));
-                put(self.keys.one(Part::Held, name), kept.transpose()?);
+        let mut put = |key, value| writes.push(Write { key, value, expect: Expect::Anything });
+        let changed = std::mem::take(&mut self.state.changed);
+        for (key, input) in changed.held {
+            let held = self.state.held.get(&key, input).map(|held| held.item.keep(&key, held.at));
+            put(self.keys.of_input(Part::Held, &key, &self.names[input]), held.transpose()?);
+        }
+        for (key, input) in changed.marks {
+            let mark = self.state.marks.get(&key, input);
+            let mark = mark.map(|at| record::write(&Mark { key: key.to_string(), at: at.as_microsecond() }));
+            put(self.keys.of_input(Part::Mark, &key, &self.names[input]), mark.transpose()?);
+        }
+        for number in changed.holds {
+            let found = self.state.holds.get(&number);
+            let head = found.map(|found| record::write(&self.keep_match(found)));
+            put(self.keys.of_hold(number, MATCH), head.transpose()?);
+            // They never change; of one that is gone it is not known any more which it had.
+            for (input, name) in self.names.iter().enumerate() {
+                let event = found
+                    .map(|found| found.events.get(&input).map(|held| held.item.keep(&found.key, held.at)).transpose());
+                match event.transpose()? {
+                    Some(None) => {}
+                    Some(Some(event)) => put(self.keys.of_hold(number, name), Some(event)),
+                    None => put(self.keys.of_hold(number, name), None),
+                }
             }
         }
-        let holds = sizes(&self.state);
-        for number in self.holds.keys().filter(|number| !holds.contains_key(number)) {
-            put(self.keys.numbered(Part::Hold, *number), None);
+        for (key, value) in std::mem::take(&mut self.fresh) {
+            put(key, Some(value));
         }
-        for (number, found) in &self.state.holds {
-            if holds.get(number) != self.holds.get(number) {
-                let value = record::write(&keep_match(found, &self.names))?;
-                put(self.keys.numbered(Part::Hold, *number), Some(value));
-            }
-        }
-        for (number, out) in (self.head.next_out..).zip(&self.outbox) {
-            put(self.keys.numbered(Part::Out, number), Some(record::write(out)?));
-        }
-        self.head.next_out += self.outbox.len() as u64;
+        self.bytes = 0;
+        self.moved = false;
         self.head.next_hold = self.state.next_hold;
-        let name = |input: &usize| self.names[*input].clone();
-        self.head.marks = self.state.marks.iter().map(|(input, at)| (name(input), at.as_microsecond())).collect();
-        self.outbox.clear();
-        (self.held, self.holds) = (held, holds);
-        writes.push(self.head_write(Expect::Revision(self.revision))?);
+        self.head.batch = Batch::keep(self.gathered);
+        writes.push(self.head_write()?);
         Ok(writes)
+    }
+
+    fn keep_match(&self, found: &Match<Item>) -> Held {
+        Held {
+            key: found.key.to_string(),
+            last: self.names[found.last].clone(),
+            deadline: found.deadline.as_microsecond(),
+            heard: found.heard.iter().map(|input| self.names[*input].clone()).collect(),
+        }
     }
 
     /// Notes that the store has taken what [`Memory::writes`] said.
@@ -147,42 +227,79 @@ impl Memory {
     }
 
     /// The head goes last, and only if nobody else became the owner.
-    fn head_write(&self, expect: Expect) -> Result<Write, Fault> {
+    fn head_write(&self) -> Result<Write, Fault> {
+        let expect = Expect::Revision(self.revision);
         Ok(Write { key: self.keys.head(), value: Some(record::write(&self.head)?), expect })
     }
+}
+
+/// Takes the head over: from here on nobody writes who owned it before.
+async fn claim(keys: &Keys, setup: &Setup, means: &Means) -> Result<(Head, Revision), Fault> {
+    loop {
+        let (mut head, expect) = match means.store.get(&keys.head()).await? {
+            Some(found) => (record::read::<Head>(&found.value)?, Expect::Revision(found.revision)),
+            None => (Head::of(setup), Expect::Absent),
+        };
+        head.generation += 1;
+        let write = Write { key: keys.head(), value: Some(record::write(&head)?), expect };
+        match means.store.write(vec![write]).await {
+            // Who owns it wrote meanwhile.
+            Err(fault) if fault.kind() == FaultKind::Conflict => {}
+            written => return Ok((head, last(&written?)?)),
+        }
+    }
+}
+
+async fn scan(means: &Means, keys: &Keys, part: Part) -> Result<Vec<Stored>, Fault> {
+    means.store.scan(keys.all(part).as_bytes(), usize::MAX).await
+}
+
+/// The name of an input at the end of a key.
+fn last_part(key: &[u8]) -> &str {
+    std::str::from_utf8(key).ok().and_then(|key| key.rsplit('/').next()).unwrap_or_default()
 }
 
 fn last(revisions: &[Revision]) -> Result<Revision, Fault> {
     revisions.last().copied().ok_or_else(record::unanswered)
 }
 
-fn places(state: &State<Item>) -> BTreeMap<usize, (String, Position)> {
-    let place = |item: &Item| (item.topic.as_str().to_owned(), item.position);
-    state.held.iter().map(|(input, held)| (*input, place(&held.item))).collect()
-}
-
-fn sizes(state: &State<Item>) -> BTreeMap<u64, usize> {
-    state.holds.iter().map(|(number, found)| (*number, found.heard.len())).collect()
-}
-
-fn keep_match(found: &Match<Item>, names: &[String]) -> Held {
-    Held {
-        events: found.events.iter().map(|(input, held)| (names[*input].clone(), held.item.keep(held.at))).collect(),
-        last: names[found.last].clone(),
-        deadline: found.deadline.as_microsecond(),
-        heard: found.heard.iter().map(|input| names[*input].clone()).collect(),
+/// A match of which one input does not count any more is gone as a whole.
+fn load_holds(
+    found: Vec<Stored>,
+    counts: impl Fn(&str) -> Option<usize>,
+    state: &mut State<Item>,
+    gone: &mut Vec<Bytes>,
+) -> Result<(), Fault> {
+    let mut matches: BTreeMap<u64, Vec<Stored>> = BTreeMap::new();
+    for stored in found {
+        let number = stored.key.rsplitn(2, |byte| *byte == b'/').nth(1).and_then(super::keys::number);
+        let number = number.ok_or_else(|| record::damaged(&"a match has no number"))?;
+        matches.entry(number).or_default().push(stored);
     }
+    for (number, parts) in matches {
+        match open_match(&parts, &counts)? {
+            Some(found) => drop(state.holds.insert(number, found)),
+            None => gone.extend(parts.into_iter().map(|stored| stored.key)),
+        }
+    }
+    Ok(())
 }
 
-/// Nothing when one of its inputs does not count any more.
-fn open_match(held: &Held, counts: impl Fn(&str) -> Option<usize>) -> Result<Option<Match<Item>>, Fault> {
-    let mut events = BTreeMap::new();
-    for (name, kept) in &held.events {
+fn open_match(parts: &[Stored], counts: impl Fn(&str) -> Option<usize>) -> Result<Option<Match<Item>>, Fault> {
+    let (mut events, mut about) = (BTreeMap::new(), None);
+    for Stored { key, value, .. } in parts {
+        let name = last_part(key);
+        if name == MATCH {
+            about = Some(record::read::<Held>(value)?);
+            continue;
+        }
         let Some(input) = counts(name) else { return Ok(None) };
-        let (at, item) = kept.open()?;
+        let (_, at, item) = Item::open(value)?;
         events.insert(input, Arrival { at, item });
     }
-    let Some(last) = counts(&held.last) else { return Ok(None) };
-    let heard = held.heard.iter().filter_map(|name| counts(name)).collect();
-    Ok(Some(Match { events, last, deadline: record::time(held.deadline)?, heard }))
+    let Some(Held { key, last, deadline, heard }) = about else { return Ok(None) };
+    let Some(last) = counts(&last).filter(|last| events.contains_key(last)) else { return Ok(None) };
+    let heard = heard.iter().filter_map(|name| counts(name)).collect();
+    let deadline: Timestamp = record::time(deadline)?;
+    Ok(Some(Match { key: key.into(), events, last, deadline, heard }))
 }

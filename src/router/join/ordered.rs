@@ -84,7 +84,7 @@ pub(super) async fn run(setup: &Setup, means: &Means, fired: &Notify, shutdown: 
         let wanted = if lines.full { lines.has_room() } else { fired_since };
         if wanted && !shutdown.is_requested() {
             fired_since = false;
-            if let Err(fault) = read(means, &keys, &mut lines).await {
+            if let Err(fault) = read(setup, means, &keys, &mut lines).await {
                 tracing::warn!(subscriber = setup.id, fault = fault.chain(), "cannot read what is to be delivered");
                 rest(shutdown).await;
                 fired_since = true;
@@ -110,12 +110,12 @@ pub(super) async fn run(setup: &Setup, means: &Means, fired: &Notify, shutdown: 
 }
 
 /// Takes in what is new on the first page of the outbox.
-async fn read(means: &Means, keys: &Keys, lines: &mut Lines) -> Result<(), Fault> {
+async fn read(setup: &Setup, means: &Means, keys: &Keys, lines: &mut Lines) -> Result<(), Fault> {
     let page = means.store.scan(keys.all(Part::Out).as_bytes(), PAGE).await?;
     (lines.full, lines.taken, lines.removed) = (page.len() >= PAGE, 0, 0);
     for stored in page {
         if !lines.known.contains(&stored.key) {
-            lines.push(Ready::read(stored)?);
+            lines.push(Ready::read(setup, means, keys, stored).await?);
         }
     }
     Ok(())

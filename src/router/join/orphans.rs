@@ -75,20 +75,26 @@ impl Orphans {
         head.generation += 1;
         let mut owned = Owned { means: &self.means, keys: &keys, head: record::write(&head)?, revision };
         owned.write(Vec::new()).await?;
-        owned.forget(Part::Held).await?;
-        owned.forget(Part::Hold).await?;
+        for part in [Part::Held, Part::Mark, Part::Hold] {
+            owned.forget(part).await?;
+        }
         let gone = Destination::gone(&format!("{id}#sink"), &self.metrics);
-        let prefix = keys.all(Part::Out);
         let mut buried = 0_usize;
-        loop {
-            let found = self.means.store.scan(prefix.as_bytes(), PAGE).await?;
-            if found.is_empty() {
-                break;
-            }
-            for stored in found {
-                outbox::bury(&self.means, &gone, &stored.value).await?;
-                owned.write(vec![Write { key: stored.key, value: None, expect: Expect::Anything }]).await?;
-                buried += 1;
+        for part in [Part::Gather, Part::Out] {
+            let prefix = keys.all(part);
+            loop {
+                let found = self.means.store.scan(prefix.as_bytes(), PAGE).await?;
+                if found.is_empty() {
+                    break;
+                }
+                for stored in found {
+                    match part {
+                        Part::Gather => outbox::bury_gathered(&self.means, &gone, &stored.value).await?,
+                        _ => outbox::bury(&self.means, &gone, &stored.value).await?,
+                    }
+                    owned.write(vec![Write { key: stored.key, value: None, expect: Expect::Anything }]).await?;
+                    buried += 1;
+                }
             }
         }
         owned.end().await?;

@@ -1,15 +1,16 @@
 //! Delivers matches, one after the other, and removes each when it is safe.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::keys::{Keys, Part};
-use super::record::{self, Item, Out};
+use super::keys::{self, Keys, Part};
+use super::record::{self, About, Item, Out, What};
 use super::{Means, RETRY, Setup};
 use crate::event::codec::json;
 use crate::event::{Data, Draft, Event};
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{Expect, Revision, Stored, Topic, Write};
+use crate::flow::{Expect, Revision, Stored, Write};
 use crate::router::condition::Match;
 use crate::router::delivery::{Destination, History};
 use crate::router::route::Payload;
@@ -17,6 +18,9 @@ use crate::task::{self, Shutdown};
 
 /// The `type` of an event that was made of several.
 const JOINED_TYPE: &str = "events.openfunction.io.joined";
+
+/// The `type` of an event that holds several matches.
+const BATCH_TYPE: &str = "events.openfunction.io.batch";
 
 /// Matches that are read from the store at once.
 const PAGE: usize = 64;
@@ -40,10 +44,15 @@ pub(super) fn joined(setup: &Setup, found: &Match<Item>) -> Result<Event, Fault>
         id.push(format!("{name}={}/{}", held.item.topic, held.item.position));
     }
     let (data, id) = (format!("{{{}}}", data.join(",")), id.join(","));
-    Draft::new(id, format!("/triggers/{}", setup.id), JOINED_TYPE)
-        .with("time", last.at.to_string())
+    made(setup, &id, JOINED_TYPE, last.at, &data)
+}
+
+/// An event that is made here, with JSON for its data.
+fn made(setup: &Setup, id: &str, ty: &str, at: Timestamp, data: &str) -> Result<Event, Fault> {
+    Draft::new(id, format!("/triggers/{}", setup.id), ty)
+        .with("time", at.to_string())
         .with("datacontenttype", "application/json")
-        .data(Data::Text(&data))
+        .data(Data::Text(data))
         .build()
         .map_err(|error| unbuildable(&error))
 }
@@ -54,7 +63,8 @@ fn unbuildable(error: &dyn std::fmt::Display) -> Fault {
 
 /// Delivers what is in the outbox, and what is put there later, until the stop is asked for.
 pub(super) async fn run(setup: &Setup, means: &Means, fired: &Notify, shutdown: &Shutdown) -> Result<(), Fault> {
-    let prefix = Keys::new(&means.group, &setup.id).all(Part::Out);
+    let keys = Keys::new(&means.group, &setup.id);
+    let prefix = keys.all(Part::Out);
     while !shutdown.is_requested() {
         let found = means.store.scan(prefix.as_bytes(), PAGE).await;
         let delivered = match found {
@@ -65,7 +75,7 @@ pub(super) async fn run(setup: &Setup, means: &Means, fired: &Notify, shutdown: 
                 }
                 continue;
             }
-            Ok(found) => deliver(setup, means, found, shutdown).await,
+            Ok(found) => deliver(setup, means, &keys, found, shutdown).await,
             Err(fault) => Err(fault),
         };
         if let Err(fault) = delivered {
@@ -79,54 +89,79 @@ pub(super) async fn run(setup: &Setup, means: &Means, fired: &Notify, shutdown: 
     Ok(())
 }
 
-async fn deliver(setup: &Setup, means: &Means, found: Vec<Stored>, shutdown: &Shutdown) -> Result<(), Fault> {
+async fn deliver(
+    setup: &Setup,
+    means: &Means,
+    keys: &Keys,
+    found: Vec<Stored>,
+    shutdown: &Shutdown,
+) -> Result<(), Fault> {
     for stored in found {
         if shutdown.is_requested() {
             break;
         }
-        let ready = Ready::read(stored)?;
+        let ready = Ready::read(setup, means, keys, stored).await?;
         ready.send(setup, means).await?;
         ready.remove(setup, means).await?;
     }
     Ok(())
 }
 
-/// A match, read from the outbox.
+/// A match, or a batch of them, read from the outbox.
 pub(super) struct Ready {
     pub key: Bytes,
     pub event: Event,
     revision: Revision,
-    history: History,
-    overflow: bool,
+    about: About,
+    what: What,
+    /// The keys of the members of a batch.
+    members: Vec<Bytes>,
 }
 
 impl Ready {
-    pub fn read(stored: Stored) -> Result<Self, Fault> {
-        let (event, history, overflow) = open(&stored.value)?;
-        Ok(Self { key: stored.key, event, revision: stored.revision, history, overflow })
+    pub async fn read(setup: &Setup, means: &Means, keys: &Keys, stored: Stored) -> Result<Self, Fault> {
+        let Stored { key, value, revision } = stored;
+        let (Out { about, what }, bytes) = record::read_with(&value)?;
+        let (event, members) = if let What::Batch { first, next } = what {
+            let members = members(means, keys, first, next).await?;
+            let event = batch(setup, &members)?;
+            (event, members.into_iter().map(|member| member.key).collect())
+        } else {
+            (record::read_event(bytes)?, Vec::new())
+        };
+        Ok(Self { key, event, revision, about, what, members })
     }
 
     /// To all destinations, one after the other. When one of them fails those before it get it again, with the same id.
     pub async fn send(&self, setup: &Setup, means: &Means) -> Result<(), Fault> {
+        let (topic, position) = self.about.stood()?;
         let (delivery, event) = (&means.delivery, &self.event);
         for destination in &setup.destinations {
-            if self.overflow {
-                let fault = Fault::new(FaultKind::Full, "hold a match", "too many matches of the subscriber are held");
-                return delivery.give_up_held(destination, event, &self.history, &fault).await;
-            }
-            if setup.join.ordered {
-                delivery.deliver_in_order(destination, event, self.history.clone()).await?;
-            } else {
-                delivery.deliver(destination, event, self.history.clone()).await?;
-            }
+            let history = History::new(topic.clone(), position);
+            let fault = match self.what {
+                What::Event | What::Batch { .. } if setup.join.ordered => {
+                    delivery.deliver_in_order(destination, event, history).await?;
+                    continue;
+                }
+                What::Event | What::Batch { .. } => {
+                    delivery.deliver(destination, event, history).await?;
+                    continue;
+                }
+                What::Overflow => {
+                    Fault::new(FaultKind::Full, "hold a match", "too many matches of the subscriber are held")
+                }
+                What::TooLarge => Fault::new(FaultKind::TooLarge, "join events", "it is larger than the bus takes"),
+            };
+            return delivery.give_up_joined(destination, event, &history, &fault).await;
         }
         Ok(())
     }
 
     pub async fn remove(&self, setup: &Setup, means: &Means) -> Result<(), Fault> {
         // A subscriber that was removed and came back numbers anew: what stands there must be what was delivered.
-        let write = Write { key: self.key.clone(), value: None, expect: Expect::Revision(self.revision) };
-        match means.store.write(vec![write]).await {
+        let own = Write { key: self.key.clone(), value: None, expect: Expect::Revision(self.revision) };
+        let members = self.members.iter().cloned().map(delete);
+        match means.store.write(std::iter::once(own).chain(members).collect()).await {
             Err(fault) if fault.kind() == FaultKind::Conflict => {
                 tracing::debug!(subscriber = setup.id, "somebody else removed from the outbox what was delivered");
                 Ok(())
@@ -136,15 +171,54 @@ impl Ready {
     }
 }
 
-/// Gives up what is in the outbox of a subscriber that does not exist any more; `gone` stands in for its destinations.
-pub(super) async fn bury(means: &Means, gone: &Destination, value: &Bytes) -> Result<(), Fault> {
-    let (event, history, _) = open(value)?;
-    means.delivery.bury_orphan(gone, &event, &history).await
+fn delete(key: Bytes) -> Write {
+    Write { key, value: None, expect: Expect::Anything }
 }
 
-/// The event, where it stood, and whether it is to be given up.
-fn open(value: &Bytes) -> Result<(Event, History, bool), Fault> {
-    let out: Out = record::read(value)?;
-    let topic = Topic::new(&out.topic).map_err(|error| record::damaged(&error))?;
-    Ok((record::decode(&out.event)?, History::new(topic, record::position(out.place)), out.overflow))
+/// The matches with these numbers.
+async fn members(means: &Means, keys: &Keys, first: u64, next: u64) -> Result<Vec<Stored>, Fault> {
+    let found = means.store.scan(keys.all(Part::Gather).as_bytes(), usize::MAX).await?;
+    let wanted = |stored: &Stored| keys::number(&stored.key).is_some_and(|number| (first..next).contains(&number));
+    Ok(found.into_iter().filter(wanted).collect())
+}
+
+/// One event with all members as a list. Its id is made of their places on the bus.
+fn batch(setup: &Setup, members: &[Stored]) -> Result<Event, Fault> {
+    let mut data = String::from("[");
+    let mut places = ring::digest::Context::new(&ring::digest::SHA256);
+    let mut last = Timestamp::UNIX_EPOCH;
+    for (number, Stored { value, .. }) in members.iter().enumerate() {
+        let (about, text) = record::read_with::<About>(value)?;
+        places.update(format!("{}/{:?};", about.topic, about.place).as_bytes());
+        last = last.max(record::time(about.at)?);
+        if number > 0 {
+            data.push(',');
+        }
+        data.push_str(std::str::from_utf8(&text).map_err(|error| record::damaged(&error))?);
+    }
+    data.push(']');
+    let digest = data_encoding::HEXLOWER.encode(&places.finish().as_ref()[..16]);
+    made(setup, &format!("{}-{digest}", members.len()), BATCH_TYPE, last, &data)
+}
+
+/// Gives up what is in the outbox of a subscriber that does not exist any more; `gone` stands in for its destinations.
+/// A batch is given up with what was gathered.
+pub(super) async fn bury(means: &Means, gone: &Destination, value: &Bytes) -> Result<(), Fault> {
+    let (Out { about, what }, bytes) = record::read_with(value)?;
+    if let What::Batch { .. } = what {
+        return Ok(());
+    }
+    bury_one(means, gone, &about, &record::read_event(bytes)?).await
+}
+
+/// Gives up a match that waits for its batch.
+pub(super) async fn bury_gathered(means: &Means, gone: &Destination, value: &Bytes) -> Result<(), Fault> {
+    let (about, text) = record::read_with::<About>(value)?;
+    let event = json::parse(&text).map_err(|error| record::damaged(&error))?;
+    bury_one(means, gone, &about, &event).await
+}
+
+async fn bury_one(means: &Means, gone: &Destination, about: &About, event: &Event) -> Result<(), Fault> {
+    let (topic, position) = about.stood()?;
+    means.delivery.bury_orphan(gone, event, &History::new(topic, position)).await
 }

@@ -1,53 +1,125 @@
 //! How far a topic was read.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use crate::flow::Topic;
+use super::inbox::Order;
+use crate::flow::{End, Position, Topic};
 
-/// One topic, read by one member in order.
+/// One topic, read by one reader in order.
 #[derive(Debug)]
 pub struct Progress {
     pub topic: Topic,
-    /// When the bus took in the newest event that was read, in microseconds.
-    read: AtomicI64,
-    /// Events that were read and are not settled.
-    open: AtomicU64,
+    bound: Mutex<Bound>,
+}
+
+/// What is known of the events of a topic that were not read yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bound {
+    /// Each comes after this one, which was read last.
+    at: Timestamp,
+    position: Option<Position>,
+    /// And none is older than this.
+    end: Timestamp,
+}
+
+impl Bound {
+    /// Whether every event of the topic that is not read yet comes after the one with this order; `topic` is the place of the topic.
+    pub fn is_after(&self, order: Order, topic: usize) -> bool {
+        order.0 < self.end || self.position.is_some_and(|position| order <= (self.at, position, topic))
+    }
+
+    /// No event that is not read yet is older.
+    pub fn time(&self) -> Timestamp {
+        self.at.max(self.end)
+    }
+
+    pub const fn position(&self) -> Option<Position> {
+        self.position
+    }
 }
 
 impl Progress {
     pub fn new(topic: Topic) -> Self {
-        Self { topic, read: AtomicI64::new(i64::MIN), open: AtomicU64::new(0) }
+        let bound = Bound { at: Timestamp::MIN, position: None, end: Timestamp::MIN };
+        Self { topic, bound: Mutex::new(bound) }
     }
 
-    /// Notes that an event was read; to be called after it was put where it is waited for. What is returned
-    /// must be dropped before the event is settled.
-    pub fn taken(self: &Arc<Self>, appended: Timestamp) -> Taken {
-        self.open.fetch_add(1, Ordering::SeqCst);
-        self.read.fetch_max(appended.as_microsecond(), Ordering::SeqCst);
-        Taken(self.clone())
+    /// Says from where the topic is read.
+    pub fn begin(&self, after: Option<Position>) {
+        let mut bound = self.lock();
+        bound.position = bound.position.max(after);
     }
 
-    /// All events from before this time were read, in microseconds.
-    pub fn read(&self) -> i64 {
-        self.read.load(Ordering::SeqCst)
+    /// When an event came that is next in the topic: its own time, but never before the one in front of it.
+    pub fn time(&self, appended: Timestamp) -> Timestamp {
+        appended.max(self.lock().at)
     }
 
-    /// Events that were read and are not settled.
-    pub fn open(&self) -> u64 {
-        self.open.load(Ordering::SeqCst)
+    /// Notes that an event was read; to be called after it was put where it is waited for.
+    pub fn read(&self, at: Timestamp, position: Position) {
+        let mut bound = self.lock();
+        bound.at = bound.at.max(at);
+        bound.position = Some(position);
+    }
+
+    /// Notes what the bus says of the end of the topic, if everything up to there was read.
+    pub fn ended(&self, end: &End) {
+        let mut bound = self.lock();
+        if end.position <= bound.position {
+            bound.end = bound.end.max(end.time);
+        }
+    }
+
+    pub(super) fn bound(&self) -> Bound {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Bound> {
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// An event that was read and is not settled.
-#[must_use]
-#[derive(Debug)]
-pub struct Taken(Arc<Progress>);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Drop for Taken {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn place(major: u64) -> Position {
+        Position { major, minor: 0 }
+    }
+
+    #[test]
+    fn an_event_waits_until_nothing_can_come_before_it() {
+        let progress = Progress::new(Topic::new("t").unwrap());
+        let comes_after = |second, position, topic| progress.bound().is_after((at(second), place(position), topic), 1);
+        assert!(!comes_after(1, 1, 0), "nothing was read yet");
+        progress.read(at(5), place(3));
+        assert!(comes_after(4, 9, 0) && comes_after(5, 2, 0) && comes_after(5, 3, 0));
+        assert!(!comes_after(5, 3, 2) && !comes_after(5, 4, 0) && !comes_after(6, 1, 0));
+        // An end that was not read up to says nothing.
+        progress.ended(&End { position: Some(place(4)), time: at(9) });
+        assert!(!comes_after(6, 1, 0));
+        progress.ended(&End { position: Some(place(3)), time: at(9) });
+        assert!(comes_after(8, 99, 2) && !comes_after(9, 1, 0));
+        assert_eq!(progress.bound().time(), at(9));
+    }
+
+    #[test]
+    fn an_empty_topic_holds_up_nothing() {
+        let progress = Progress::new(Topic::new("t").unwrap());
+        progress.ended(&End { position: None, time: at(9) });
+        assert!(progress.bound().is_after((at(8), place(1), 0), 1));
+    }
+
+    #[test]
+    fn time_in_a_topic_never_runs_back() {
+        let progress = Progress::new(Topic::new("t").unwrap());
+        progress.read(at(5), place(1));
+        assert_eq!((progress.time(at(3)), progress.time(at(7))), (at(5), at(7)));
     }
 }

@@ -1,4 +1,4 @@
-//! The form in which everything is stored: JSON, with events as the base64 of their records.
+//! The form in which everything is stored: JSON, and behind it, where there is one, an event as its record.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Event, record};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Position, Topic};
+use crate::router::condition::Gathered;
+
+/// What stands between the JSON and the event; no JSON that is written here has one in it.
+const BREAK: u8 = b'\n';
 
 /// What is known of a subscriber beside its events. By names, because places change when a Trigger is edited.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,41 +23,84 @@ pub(super) struct Head {
     pub condition: String,
     /// The inputs, as they were written, by name.
     pub inputs: BTreeMap<String, String>,
-    /// When each negated input last accepted an event, in microseconds.
-    pub marks: BTreeMap<String, i64>,
-    /// Up to where the events of each topic are decided on.
-    pub applied: BTreeMap<String, (u64, u64)>,
+    /// Up to where the events of each topic are decided on; none when that is nowhere yet.
+    pub applied: BTreeMap<String, Option<Place>>,
     pub next_hold: u64,
     pub next_out: u64,
+    /// The matches that wait for their batch.
+    pub batch: Batch,
 }
 
-/// A held event.
+/// A position.
+pub(super) type Place = (u64, u64);
+
+/// See [`Gathered`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Batch {
+    first: u64,
+    next: u64,
+    since: i64,
+    bytes: u64,
+}
+
+impl Batch {
+    pub fn keep(gathered: Gathered) -> Self {
+        let Gathered { first, next, since, bytes } = gathered;
+        Self { first, next, since: since.as_microsecond(), bytes }
+    }
+
+    pub fn open(self) -> Result<Gathered, Fault> {
+        let Self { first, next, since, bytes } = self;
+        Ok(Gathered { first, next, since: time(since)?, bytes })
+    }
+}
+
+/// What stands before an event.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct About {
+    /// The key by which it is joined.
+    pub key: String,
+    /// When the bus took it in; of a match, when it was decided on.
     pub at: i64,
+    /// Where it stood; of a match, where the event stood that came last.
     pub topic: String,
-    pub place: (u64, u64),
-    pub event: String,
+    pub place: Place,
 }
 
-/// A match that waits.
+/// When a negated input last accepted an event.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Mark {
+    pub key: String,
+    pub at: i64,
+}
+
+/// A match that waits, without its events.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Held {
-    pub events: BTreeMap<String, Kept>,
+    pub key: String,
     pub last: String,
     pub deadline: i64,
     pub heard: Vec<String>,
 }
 
-/// A match in the outbox.
+/// What is in the outbox.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Out {
-    pub event: String,
-    /// Where the event that came last stood.
-    pub topic: String,
-    pub place: (u64, u64),
-    /// It is to be given up: too many wait already.
-    pub overflow: bool,
+    pub about: About,
+    pub what: What,
+}
+
+/// What becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum What {
+    /// The event behind it is delivered.
+    Event,
+    /// The event behind it is given up: too many matches are on hold already.
+    Overflow,
+    /// The event behind it is given up: it is larger than the bus takes, and was cut.
+    TooLarge,
+    /// The matches with these numbers are delivered together.
+    Batch { first: u64, next: u64 },
 }
 
 /// An event and where it stood.
@@ -65,25 +112,36 @@ pub(super) struct Item {
 }
 
 impl Item {
-    pub fn keep(&self, at: Timestamp) -> Kept {
-        Kept {
+    pub fn about(&self, key: &str, at: Timestamp) -> About {
+        About {
+            key: key.to_owned(),
             at: at.as_microsecond(),
-            topic: self.topic.as_str().to_owned(),
+            topic: self.topic.to_string(),
             place: (self.position.major, self.position.minor),
-            event: encode(&self.event),
         }
     }
-}
 
-impl Kept {
-    pub fn open(&self) -> Result<(Timestamp, Item), Fault> {
-        let topic = Topic::new(&self.topic).map_err(|error| damaged(&error))?;
-        let item = Item { event: decode(&self.event)?, topic, position: position(self.place) };
-        Ok((time(self.at)?, item))
+    pub fn keep(&self, key: &str, at: Timestamp) -> Result<Bytes, Fault> {
+        write_with(&self.about(key, at), self.event.record())
+    }
+
+    /// Its key, when the bus took it in, and the event.
+    pub fn open(bytes: &Bytes) -> Result<(String, Timestamp, Self), Fault> {
+        let (about, event) = read_with::<About>(bytes)?;
+        let (topic, position) = about.stood()?;
+        let item = Self { event: read_event(event)?, topic, position };
+        Ok((about.key, time(about.at)?, item))
     }
 }
 
-pub(super) fn position((major, minor): (u64, u64)) -> Position {
+impl About {
+    pub fn stood(&self) -> Result<(Topic, Position), Fault> {
+        let topic = Topic::new(&self.topic).map_err(|error| damaged(&error))?;
+        Ok((topic, position(self.place)))
+    }
+}
+
+pub(super) fn position((major, minor): Place) -> Position {
     Position { major, minor }
 }
 
@@ -91,21 +149,29 @@ pub(super) fn time(micros: i64) -> Result<Timestamp, Fault> {
     Timestamp::from_microsecond(micros).map_err(|error| damaged(&error))
 }
 
-pub(super) fn encode(event: &Event) -> String {
-    data_encoding::BASE64.encode(event.record())
-}
-
-pub(super) fn decode(text: &str) -> Result<Event, Fault> {
-    let bytes = data_encoding::BASE64.decode(text.as_bytes()).map_err(|error| damaged(&error))?;
-    record::read(Bytes::from(bytes)).map_err(|error| damaged(&error))
+pub(super) fn read_event(bytes: Bytes) -> Result<Event, Fault> {
+    record::read(bytes).map_err(|error| damaged(&error))
 }
 
 pub(super) fn write(value: &impl Serialize) -> Result<Bytes, Fault> {
     serde_json::to_vec(value).map(Bytes::from).map_err(|error| damaged(&error))
 }
 
+pub(super) fn write_with(value: &impl Serialize, event: &[u8]) -> Result<Bytes, Fault> {
+    let mut bytes = serde_json::to_vec(value).map_err(|error| damaged(&error))?;
+    bytes.push(BREAK);
+    bytes.extend_from_slice(event);
+    Ok(bytes.into())
+}
+
 pub(super) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Fault> {
     serde_json::from_slice(bytes).map_err(|error| damaged(&error))
+}
+
+/// The value, and the bytes behind it.
+pub(super) fn read_with<T: for<'a> Deserialize<'a>>(bytes: &Bytes) -> Result<(T, Bytes), Fault> {
+    let end = bytes.iter().position(|byte| *byte == BREAK).unwrap_or(bytes.len());
+    Ok((read(&bytes[..end])?, bytes.slice((end + 1).min(bytes.len())..)))
 }
 
 pub(super) fn damaged(error: &dyn std::fmt::Display) -> Fault {

@@ -4,15 +4,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use tokio::sync::oneshot;
 
 use crate::event::Event;
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{Received, Topic};
+use crate::flow::Topic;
 use crate::router::decision::{Decision, Observer};
 use crate::router::delivery::Destination;
 use crate::router::filter::{Filter, Transform, Verdict};
-use crate::router::join::{Inbox, Observed, Progress};
 use crate::router::matching::Matcher;
 use crate::telemetry;
 
@@ -40,16 +38,24 @@ pub(super) struct Hit {
 impl Hits {
     /// What goes to the destination of `hit`.
     pub fn event<'e>(&'e self, hit: Hit, event: &'e Event) -> &'e Event {
-        hit.changed.and_then(|changed| self.changed.get(changed as usize)).unwrap_or(event)
+        self.seen(hit.changed, event)
+    }
+
+    /// The event as one of the transforms changed it, or as it is.
+    pub fn seen<'e>(&'e self, changed: Option<u32>, event: &'e Event) -> &'e Event {
+        changed.and_then(|changed| self.changed.get(changed as usize)).unwrap_or(event)
     }
 }
+
+/// The places of inputs that accepted an event, each with the one of the changed events that it saw.
+type Accepting = SmallVec<[(usize, Option<u32>); 2]>;
 
 /// Who wants an event.
 #[derive(Default)]
 pub(super) struct Wanted {
     pub hits: Hits,
-    /// Indexes of joins, and the inputs that accepted it; none of these has a transform.
-    joins: Vec<(u32, SmallVec<[usize; 2]>)>,
+    /// Who joins it with others, and by which inputs.
+    pub joins: Vec<(u32, Accepting)>,
 }
 
 impl Wanted {
@@ -57,11 +63,11 @@ impl Wanted {
         self.hits.list.is_empty() && self.joins.is_empty()
     }
 
-    fn join(&mut self, input: &Input) {
+    fn join(&mut self, input: &Input, changed: Option<u32>) {
         for (join, place) in &input.joins {
             match self.joins.iter_mut().find(|(known, _)| known == join) {
-                Some((_, places)) => places.push(*place),
-                None => self.joins.push((*join, SmallVec::from_slice(&[*place]))),
+                Some((_, places)) => places.push((*place, changed)),
+                None => self.joins.push((*join, SmallVec::from_slice(&[(*place, changed)]))),
             }
         }
     }
@@ -74,9 +80,23 @@ pub(super) struct Input {
     pub name: String,
     /// Indexes into the lane's destinations.
     pub fires: Vec<u32>,
-    /// Subscribers that join it with others: indexes into the lane's joins, and the input's place in its Trigger.
+    /// Subscribers that join it with others: indexes among those that join events of the topic, and the input's place in its Trigger.
     pub joins: Vec<(u32, usize)>,
     pub metrics: telemetry::Input,
+}
+
+impl Input {
+    /// The same input for those who join its events, when the group reads the topic as well: it counts nothing twice,
+    /// and fires nobody.
+    pub fn of_another_reader(&self) -> Self {
+        Self {
+            trigger: self.trigger.clone(),
+            name: self.name.clone(),
+            fires: Vec::new(),
+            joins: self.joins.clone(),
+            metrics: self.metrics.of_another_reader(),
+        }
+    }
 }
 
 /// One topic, its inputs and their destinations.
@@ -88,10 +108,6 @@ pub(super) struct Lane {
     /// The inputs with one: each sees an event of its own, so there is nothing to look up together.
     changing: Vec<(u32, Transform, Filter)>,
     destinations: Vec<Arc<Destination>>,
-    /// The subscribers that join events of this topic, and which of their topics it is.
-    joins: Vec<(Arc<Inbox>, usize)>,
-    /// How far it was read, when somebody joins its events.
-    pub progress: Option<Arc<Progress>>,
     pub metrics: telemetry::Topic,
 }
 
@@ -111,25 +127,7 @@ impl Lane {
             }
         }
         let matcher = Matcher::build(plain);
-        Self { topic, inputs: all, matcher, changing, destinations, joins: Vec::new(), progress: None, metrics }
-    }
-
-    /// The lane with subscribers that join its events, each with its number for this topic.
-    pub fn joining(self, joins: Vec<(Arc<Inbox>, usize)>, progress: Option<Arc<Progress>>) -> Self {
-        Self { joins, progress, ..self }
-    }
-
-    /// Puts the event before the subscribers that join it with others; they tell when it is safe with them.
-    pub fn observe(&self, wanted: &mut Wanted, received: &Received, event: &Event) -> Vec<oneshot::Receiver<()>> {
-        let mut safe = Vec::with_capacity(wanted.joins.len());
-        for (join, inputs) in wanted.joins.drain(..) {
-            let (done, is_safe) = oneshot::channel();
-            let (inbox, topic) = &self.joins[join as usize];
-            let (at, position, event) = (received.appended, received.position, event.clone());
-            inbox.put(Observed { at, topic: *topic, position, inputs, event, done });
-            safe.push(is_safe);
-        }
-        safe
+        Self { topic, inputs: all, matcher, changing, destinations, metrics }
     }
 
     pub fn destination(&self, hit: Hit) -> &Destination {
@@ -178,7 +176,7 @@ impl Lane {
             input.metrics.matched.inc();
             let hit = |fired: &u32| Hit { destination: *fired, changed: *changed, input: *index };
             wanted.hits.list.extend(input.fires.iter().map(hit));
-            wanted.join(input);
+            wanted.join(input, *changed);
         }
         let hits = &mut wanted.hits;
         if hits.list.len() > 1 {

@@ -5,16 +5,21 @@
 //! receipt is acknowledged when every destination of its event is done: delivered, parked, given
 //! to the dead letters; or when no input accepted it.
 //!
+//! Subscribers that join several events keep their own place in their topics, apart from the group: one reader a topic
+//! puts events before them, in order.
+//!
 //! The group's retry topic is read like any other, by the same router: a parked event goes straight
 //! to the destination it waits for.
 
 mod lane;
 mod plan;
+mod reading;
 mod retries;
 mod worker;
 
 pub use plan::{Plan, Sinks, keys};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,15 +27,19 @@ use crate::fault::{Fault, FaultKind};
 use crate::flow::{Bus, Group, InvalidName, Ordering, Start, Store, Subscriber, Subscription, Topic};
 use crate::router::decision::Observer;
 use crate::router::delivery::Delivery;
-use crate::router::join::{Engine, Means, Orphans, Setup};
+use crate::router::join::{Engine, Means, Orphans, Setup, Starts};
 use crate::task::{self, Clock, Shutdown};
 use crate::telemetry::Metrics;
 
+use reading::Reading;
 use retries::Retries;
 use worker::{Route, Worker};
 
 /// How often the lag of every topic is asked for: as often as Prometheus usually scrapes.
 const LAG_INTERVAL: Duration = Duration::from_secs(15);
+
+/// The pause before what is remembered of joins is read again.
+const RETRY: Duration = Duration::from_millis(200);
 
 /// How a router runs.
 #[derive(Clone, Debug)]
@@ -113,17 +122,18 @@ impl Router {
     /// When the bus refuses one of the subscriptions, or a subscriber joins events and there is no store for it.
     pub async fn join(self) -> Result<Joined, Fault> {
         let Self { plan, settings, metrics, delivery, store } = self;
-        let Plan { lanes, destinations, joins } = plan;
+        let Plan { lanes, readings, destinations, joins } = plan;
         let mut joined = Joined {
             workers: Vec::new(),
-            engines: Vec::new(),
+            joins: Joins::default(),
             orphans: None,
             topics: Vec::new(),
             settings,
             metrics,
             delivery,
         };
-        joined.wire(joins, store)?;
+        // Before the group joins: whether it knew a topic says where joins begin on it.
+        joined.wire(joins, readings, store).await?;
         for lane in lanes {
             let topic = lane.topic.clone();
             joined.subscribe(&topic, joined.settings.start, Route::Lane(Arc::new(lane))).await?;
@@ -141,8 +151,7 @@ impl Router {
 /// A router that has joined its groups.
 pub struct Joined {
     workers: Vec<Worker>,
-    /// What decides for the subscribers that join events.
-    engines: Vec<Engine>,
+    joins: Joins,
     /// What is left of subscribers that did, where there is a store for it.
     orphans: Option<Orphans>,
     topics: Vec<Topic>,
@@ -152,27 +161,44 @@ pub struct Joined {
 }
 
 impl Joined {
-    fn wire(&mut self, joins: Vec<Setup>, store: Option<Arc<dyn Store>>) -> Result<(), Fault> {
-        // Without an order nobody could tell up to where a topic was read.
+    async fn wire(
+        &mut self,
+        setups: Vec<Setup>,
+        readings: Vec<Reading>,
+        store: Option<Arc<dyn Store>>,
+    ) -> Result<(), Fault> {
         let Some(store) = store.filter(|_| self.delivery.bus.capability().ordering == Ordering::Topic) else {
-            let Some(first) = joins.first() else { return Ok(()) };
-            let message = "its condition joins several events, which this bus cannot do";
-            let fault = Fault::new(FaultKind::Unsupported, "wire a subscriber", message);
-            return Err(fault.with_context("subscriber", first.id.as_str()));
+            return setups.first().map_or(Ok(()), |first| Err(unjoinable(&first.id)));
         };
         let (bus, group, delivery) = (self.delivery.bus.clone(), self.settings.group.clone(), self.delivery.clone());
         let means = Means { store, bus, group, delivery };
-        let known = joins.iter().map(|setup| setup.id.clone());
+        let known = setups.iter().map(|setup| setup.id.clone());
         self.orphans = Some(Orphans::new(means.clone(), known, self.metrics.clone()));
-        self.engines.extend(joins.into_iter().map(|setup| Engine::new(setup, means.clone())));
+        if let Some(first) = setups.first() {
+            let starts = Self::starts(&setups, &means, self.settings.start).await.map_err(|fault| match fault.kind() {
+                FaultKind::Unsupported => unjoinable(&first.id).with_source(fault),
+                _ => fault,
+            })?;
+            self.joins = Joins { setups, readings, starts, means: Some(means) };
+        }
         Ok(())
     }
 
+    /// An outage is waited out.
+    async fn starts(setups: &[Setup], means: &Means, start: Start) -> Result<Starts, Fault> {
+        loop {
+            match Starts::find(setups, means, start).await {
+                Err(fault) if fault.is_retryable() && !means.delivery.shutdown.is_requested() => {
+                    tracing::warn!(fault = fault.chain(), "nobody can tell yet where joins begin");
+                    task::sleep(RETRY).await;
+                }
+                found => return found,
+            }
+        }
+    }
+
     async fn subscribe(&mut self, topic: &Topic, start: Start, route: Route) -> Result<(), Fault> {
-        // Whoever joins events must know up to where a topic was read: one member reads it in order.
-        let in_order = matches!(&route, Route::Lane(lane) if lane.progress.is_some());
-        let members = if in_order { 1 } else { self.settings.parallelism.max(1) };
-        for _ in 0..members {
+        for _ in 0..self.settings.parallelism.max(1) {
             let subscription = Subscription {
                 topic: topic.clone(),
                 group: self.settings.group.clone(),
@@ -205,9 +231,7 @@ impl Joined {
         for worker in self.workers {
             workers.spawn(worker.run(stop.clone()));
         }
-        for engine in self.engines {
-            workers.spawn(engine.run(stop.clone()));
-        }
+        workers.spawn(self.joins.run(self.settings.clone(), self.metrics.clone(), stop.clone()));
         if let Some(orphans) = self.orphans {
             workers.spawn(orphans.run(stop.clone()));
         }
@@ -219,6 +243,64 @@ impl Joined {
         };
         futures_util::future::join(routed, watch).await.0
     }
+}
+
+/// The subscribers that join events, and what is read for them.
+#[derive(Default)]
+struct Joins {
+    setups: Vec<Setup>,
+    readings: Vec<Reading>,
+    starts: Starts,
+    /// None when there are no such subscribers.
+    means: Option<Means>,
+}
+
+impl Joins {
+    /// Becomes the owner of what they remember, then reads, decides and delivers until the stop is asked for.
+    async fn run(self, settings: Settings, metrics: Arc<Metrics>, shutdown: Shutdown) -> Result<(), Fault> {
+        let Self { setups, readings, starts, means } = self;
+        let Some(means) = means else { return Ok(()) };
+        let mut tasks = task::Group::new(&shutdown);
+        let mut places = BTreeMap::new();
+        for setup in setups {
+            let Some(engine) = open(&setup, &means, &starts, &shutdown).await? else { return Ok(()) };
+            // A topic is read from where the first of them needs it.
+            for (topic, place) in engine.places() {
+                let first = places.entry(topic.clone()).or_insert(place);
+                *first = (*first).min(place);
+            }
+            let stop = tasks.shutdown().clone();
+            tasks.spawn(engine.run(stop));
+        }
+        for reading in readings {
+            let after = places.get(reading.topic()).copied().flatten();
+            let (delivery, stop) = (means.delivery.clone(), tasks.shutdown().clone());
+            tasks.spawn(reading.run(after, delivery, settings.clone(), metrics.clone(), stop));
+        }
+        tasks.join().await
+    }
+}
+
+/// Until the store answers; nothing when the stop is asked for meanwhile.
+async fn open(setup: &Setup, means: &Means, starts: &Starts, shutdown: &Shutdown) -> Result<Option<Engine>, Fault> {
+    while !shutdown.is_requested() {
+        match Engine::open(setup.clone(), means.clone(), starts).await {
+            Err(fault) if fault.is_retryable() => {
+                tracing::warn!(subscriber = setup.id, fault = fault.chain(), "cannot read yet what was joined");
+                tokio::select! {
+                    () = shutdown.requested() => {}
+                    () = task::sleep(RETRY) => {}
+                }
+            }
+            opened => return opened.map(Some),
+        }
+    }
+    Ok(None)
+}
+
+fn unjoinable(subscriber: &str) -> Fault {
+    let message = "its condition joins several events, which this bus cannot do";
+    Fault::new(FaultKind::Unsupported, "wire a subscriber", message).with_context("subscriber", subscriber)
 }
 
 /// Keeps the lag gauges up to date until `stop`. A bus that cannot tell leaves them alone.

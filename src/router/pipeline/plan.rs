@@ -12,6 +12,7 @@ use crate::router::route::{self, DeadLetter, Policy, Target, Trigger};
 use crate::telemetry::{self, Metrics};
 
 use super::lane::{Input, Lane};
+use super::reading::Reading;
 
 /// Makes the sink of a target, for a subscriber with this policy.
 pub type Sinks<'a> = dyn Fn(&Target, &Policy) -> Result<Arc<dyn Sink>, Fault> + 'a;
@@ -19,6 +20,8 @@ pub type Sinks<'a> = dyn Fn(&Target, &Policy) -> Result<Arc<dyn Sink>, Fault> + 
 /// Everything that a router reads and delivers to.
 pub struct Plan {
     pub(super) lanes: Vec<Lane>,
+    /// What is read for the subscribers that join events.
+    pub(super) readings: Vec<Reading>,
     /// By key, for parked events.
     pub(super) destinations: HashMap<String, Arc<Destination>>,
     /// The subscribers that join several events.
@@ -41,13 +44,20 @@ impl Plan {
         for trigger in triggers {
             wiring.trigger(trigger, sinks)?;
         }
-        let Wiring { lanes, destinations, joins, .. } = wiring;
-        Ok(Self { lanes: lanes.into_values().map(Draft::finish).collect(), destinations, joins })
+        let Wiring { lanes: drafts, destinations, joins, .. } = wiring;
+        let (mut lanes, mut readings) = (Vec::new(), Vec::new());
+        for draft in drafts.into_values() {
+            let (lane, reading) = draft.finish();
+            lanes.extend(lane);
+            readings.extend(reading);
+        }
+        Ok(Self { lanes, readings, destinations, joins })
     }
 
     /// The topics that events are read from, the retry topic aside.
     pub fn topics(&self) -> impl Iterator<Item = &Topic> {
-        self.lanes.iter().map(|lane| &lane.topic)
+        let alone = self.readings.iter().filter(|reading| reading.alone);
+        self.lanes.iter().map(|lane| &lane.topic).chain(alone.map(Reading::topic))
     }
 }
 
@@ -74,8 +84,23 @@ impl Draft {
         u32::try_from(place).unwrap_or(u32::MAX)
     }
 
-    fn finish(self) -> Lane {
-        Lane::new(self.topic, self.inputs, self.destinations, self.metrics).joining(self.joins, self.progress)
+    /// What the group reads, unless all is joined, and what is read for those who join.
+    fn finish(self) -> (Option<Lane>, Option<Reading>) {
+        let Self { topic, inputs, destinations, joins, progress, metrics } = self;
+        let Some(progress) = progress else {
+            return (Some(Lane::new(topic, inputs, destinations, metrics)), None);
+        };
+        let alone = destinations.is_empty();
+        if alone {
+            let lane = Lane::new(topic, inputs, destinations, metrics);
+            return (None, Some(Reading { lane, inboxes: joins, progress, alone }));
+        }
+        let joined = inputs.iter().filter(|(input, ..)| !input.joins.is_empty());
+        let silent =
+            joined.map(|(input, transform, filter)| (input.of_another_reader(), transform.clone(), filter.clone()));
+        let lane = Lane::new(topic.clone(), silent.collect(), Vec::new(), telemetry::Topic::default());
+        let reading = Reading { lane, inboxes: joins, progress, alone };
+        (Some(Lane::new(topic, inputs, destinations, metrics)), Some(reading))
     }
 }
 

@@ -7,14 +7,12 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use tokio::sync::oneshot;
 
 use crate::event::Event;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Deduplicate, Outgoing, Poison, Position, Received, Subscriber, Topic, letter};
 use crate::router::decision::Decision;
 use crate::router::delivery::{Delivery, History, dead_letter_topic_of, unpark};
-use crate::router::join::Taken;
 use crate::task::{self, Shutdown};
 use crate::telemetry::Metrics;
 
@@ -132,7 +130,6 @@ impl<'a> Job<'a> {
 
     /// Begins with an event; `None` when it is done with already, because nobody wants it.
     fn start(self, received: Received) -> Option<impl Future<Output = ()> + 'a> {
-        let mut safe = Vec::new();
         let todo = match (&received.event, self.route) {
             (Err(_), _) => Todo::Bury(None),
             (Ok(_), Route::Retries(retries)) => Todo::Resume(retries),
@@ -141,37 +138,24 @@ impl<'a> Job<'a> {
                 match lane.hits(event, &*self.delivery.observer) {
                     Ok(wanted) if wanted.is_empty() => {
                         self.delivery.tell(event, || Decision::Unmatched { topic: self.topic });
-                        drop(self.taken(&received));
                         received.receipt.ack();
                         return None;
                     }
-                    Ok(mut wanted) => {
-                        safe = lane.observe(&mut wanted, &received, event);
-                        Todo::Deliver(lane, wanted.hits)
+                    // Only those want it who join it, and they read it for themselves.
+                    Ok(wanted) if wanted.hits.list.is_empty() => {
+                        received.receipt.ack();
+                        return None;
                     }
+                    Ok(wanted) => Todo::Deliver(lane, wanted.hits),
                     Err(fault) => Todo::Bury(Some(fault)),
                 }
             }
         };
-        // After it was put before those who join it: they rely on that.
-        let taken = self.taken(&received);
-        Some(self.finish(received, todo, safe, taken))
+        Some(self.finish(received, todo))
     }
 
-    /// Notes that the event was read, where somebody must know how far.
-    fn taken(self, received: &Received) -> Option<Taken> {
-        let Route::Lane(lane) = self.route else { return None };
-        lane.progress.as_ref().map(|progress| progress.taken(received.appended))
-    }
-
-    async fn finish(self, received: Received, todo: Todo<'a>, safe: Vec<oneshot::Receiver<()>>, taken: Option<Taken>) {
+    async fn finish(self, received: Received, todo: Todo<'a>) {
         let Received { event, position, attempt, receipt, .. } = received;
-        for safe in safe {
-            if safe.await.is_err() {
-                drop(taken);
-                return receipt.nack(Fault::new(FaultKind::Closed, "join events", "the router stops"));
-            }
-        }
         let result = match (&event, todo) {
             (Ok(event), Todo::Deliver(lane, hits)) => {
                 let mut history = History::new(self.topic.clone(), position);
@@ -187,7 +171,6 @@ impl<'a> Job<'a> {
             (Ok(event), Todo::Bury(fault)) => Box::pin(self.bury(event, &fault.unwrap_or_else(undecided))).await,
             (Err(poison), _) => Box::pin(self.bury_poison(poison, position)).await,
         };
-        drop(taken);
         match result {
             Ok(()) => receipt.ack(),
             Err(fault) => {

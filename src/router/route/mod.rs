@@ -15,7 +15,6 @@ mod delivery;
 mod input;
 mod join;
 mod limits;
-mod pending;
 mod policy;
 mod subscriber;
 mod target;

@@ -1,7 +1,7 @@
 //! The subscribers of a Trigger.
 
 use super::delivery::Delivery;
-use super::{BusDefaults, DeadLetter, Input, Join, Policy, Target, check, pending};
+use super::{BusDefaults, DeadLetter, Input, Join, Policy, Target, check};
 use crate::api::trigger::SubscriberSpec;
 use crate::api::{FieldPath, Problems};
 use crate::router::body::Body;
@@ -22,7 +22,7 @@ pub struct Subscriber {
     /// Indexes into the Trigger's inputs, ascending: an event accepted by any of them fires the
     /// subscriber, alone and once. Empty when it has a join.
     pub fires: Vec<usize>,
-    /// How it joins several events, when its condition does, or keeps the order of single ones.
+    /// How it joins several events, when its condition does, gathers matches, or keeps the order of events.
     pub join: Option<Join>,
     /// Each of them gets every event: the sink, then the topic. At least one.
     pub targets: Vec<Target>,
@@ -93,7 +93,6 @@ impl Subscriber {
         let block = spec.delivery.as_ref();
         let own = block.map(|block| Delivery::parse(block, scope.namespace, &path.field("delivery"), problems));
         let own = own.unwrap_or_default();
-        pending::subscriber(spec, scope.names, path, problems);
         let subscriber = Self {
             id: scope.id(&name),
             name,

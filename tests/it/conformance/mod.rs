@@ -13,6 +13,7 @@ mod jetstream;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod publish;
+mod reading;
 mod redelivery;
 mod redis;
 mod store;
@@ -62,6 +63,9 @@ macro_rules! suite {
             redelivery::poison_costs_only_itself,
             delayed::a_delayed_event_arrives_after_its_delay_and_not_before,
             delayed::a_delayed_event_survives_a_restart,
+            reading::readers_read_all_in_order_from_where_they_want_and_take_nothing_from_groups,
+            reading::cancelling_a_reader_passes_over_nothing,
+            reading::the_end_says_where_a_topic_ends_and_how_old_what_follows_is_at_least,
         }
     };
     ($backend:expr; $($room:ident :: $case:ident),* $(,)?) => {

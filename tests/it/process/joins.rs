@@ -1,14 +1,25 @@
 //! Joins in the running process: what is delivered, when not, and after a kill.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use crate::support::{Client, Receiver, Run, eventually, free_port};
+use crate::support::{Client, NatsServer, Penstock, Receiver, RedisServer, Run, eventually, free_port};
 
 /// Webhooks `/a` and `/b`, and one subscriber over both with these settings (the inside of a YAML flow mapping).
 fn write(folder: &Path, port: u16, receiver: &Receiver, settings: &str) {
+    write_on(folder, "embedded: {}", port, receiver, settings);
+}
+
+/// On a bus with these settings.
+fn write_on(folder: &Path, bus: &str, port: u16, receiver: &Receiver, settings: &str) {
     let uri = receiver.uri("/");
     let yaml = format!(
         "apiVersion: events.openfunction.io/v1alpha1
+kind: EventBus
+metadata: {{name: default}}
+spec: {{{bus}}}
+---
+apiVersion: events.openfunction.io/v1alpha1
 kind: EventSource
 metadata: {{name: clients}}
 spec:
@@ -31,8 +42,12 @@ spec:
 }
 
 async fn post(port: u16, name: &str, id: &str) {
+    post_with(port, name, id, "{\"n\": 1}").await;
+}
+
+async fn post_with(port: u16, name: &str, id: &str, body: &str) {
     let uri = format!("http://127.0.0.1:{port}/{name}");
-    let answer = Client::new().event(&uri, id, "com.example.join", "{\"n\": 1}").await.unwrap();
+    let answer = Client::new().event(&uri, id, "com.example.join", body).await.unwrap();
     assert!((200..300).contains(&answer.code), "{answer:?}");
 }
 
@@ -50,12 +65,11 @@ async fn delivered(receiver: &Receiver, count: usize) {
     eventually("it is delivered", || async { receiver.count() >= count }).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_events_are_delivered_as_one_and_a_kill_between_them_changes_nothing() {
+async fn two_are_one_whatever_is_killed(bus: &str) {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await;
     let port = free_port();
-    write(folder.path(), port, &receiver, "condition: a && b");
+    write_on(folder.path(), bus, port, &receiver, "condition: a && b");
     let run = Run::new(folder.path());
     let mut process = run.start().await;
     for round in 0..4 {
@@ -87,6 +101,116 @@ async fn two_events_are_delivered_as_one_and_a_kill_between_them_changes_nothing
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_events_are_delivered_as_one_and_a_kill_between_them_changes_nothing() {
+    two_are_one_whatever_is_killed("embedded: {}").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_events_are_delivered_as_one_on_jetstream_whatever_is_killed() {
+    let server = NatsServer::start("");
+    two_are_one_whatever_is_killed(&format!("jetstream: {{url: \"{}\"}}", server.url())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_events_are_delivered_as_one_on_redis_whatever_is_killed() {
+    let server = RedisServer::start(&[]);
+    two_are_one_whatever_is_killed(&format!("redis: {{address: \"{}\"}}", server.address())).await;
+}
+
+/// The value of the counter of an outcome of the subscriber.
+async fn counted(process: &Penstock, outcome: &str) -> u64 {
+    let metrics = Client::new().get(&process.admin("/metrics")).await.unwrap().body;
+    let line = metrics
+        .lines()
+        .find(|line| line.contains("subscriber=\"both\"") && line.contains(&format!("outcome=\"{outcome}\"")));
+    line.and_then(|line| line.rsplit(' ').next()).map_or(0, |value| value.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_events_of_one_key_are_joined_and_those_without_one_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start().await;
+    let port = free_port();
+    let correlate = "condition: a && b, correlate: {by: {a: data.order, b: data.id}, maxKeys: 2}";
+    write(folder.path(), port, &receiver, correlate);
+    let run = Run::new(folder.path());
+    let process = run.start().await;
+    post_with(port, "a", "a0", "{\"order\": 0}").await;
+    post_with(port, "a", "a1", "{\"order\": 1}").await;
+    post_with(port, "a", "a2", "{\"order\": 2}").await;
+    post_with(port, "b", "none", "{}").await;
+    eventually("one has no key, and one key is too many", || async {
+        counted(&process, "keyless").await == 1 && counted(&process, "evicted").await == 1
+    })
+    .await;
+    process.kill().await;
+    let process = run.start().await;
+    post_with(port, "b", "b2", "{\"id\": \"2\"}").await;
+    post_with(port, "b", "b0", "{\"id\": \"0\"}").await;
+    post_with(port, "b", "b1", "{\"id\": \"1\"}").await;
+    delivered(&receiver, 2).await;
+    assert_eq!(process.stop().await, Some(0));
+    let bodies = bodies(&receiver);
+    let mut seen: Vec<_> = bodies.iter().map(ids).collect();
+    seen.dedup();
+    assert_eq!(seen, [("a2", "b2"), ("a1", "b1")], "the first key was forgotten");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn matches_are_delivered_together_by_their_count_or_after_their_time_and_a_kill_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start().await;
+    let port = free_port();
+    write(folder.path(), port, &receiver, "condition: a || b, batch: {count: 3, within: 1h}");
+    let run = Run::new(folder.path());
+    let process = run.start().await;
+    post(port, "a", "0").await;
+    post(port, "b", "1").await;
+    eventually("both are gathered", || async { counted(&process, "matched").await == 2 }).await;
+    process.kill().await;
+    let process = run.start().await;
+    post(port, "a", "2").await;
+    delivered(&receiver, 1).await;
+    assert_eq!(process.stop().await, Some(0));
+    let members = |body: &serde_json::Value| {
+        let ids = body.as_array().unwrap().iter().map(|member| member["id"].as_str().unwrap().to_owned());
+        let mut ids: Vec<String> = ids.collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(members(&bodies(&receiver)[0]), ["0", "1", "2"]);
+    assert_eq!(receiver.seen()[0].header("ce-type"), "events.openfunction.io.batch");
+    assert_eq!(receiver.seen()[0].header("ce-source"), "/triggers/default/join/both");
+
+    write(folder.path(), port, &receiver, "condition: a || b, batch: {within: 300ms}");
+    let process = run.start().await;
+    post(port, "a", "3").await;
+    delivered(&receiver, 2).await;
+    assert_eq!(process.stop().await, Some(0));
+    assert_eq!(members(&bodies(&receiver)[1]), ["3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_transform_made_of_an_event_is_joined() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start().await;
+    let port = free_port();
+    write(folder.path(), port, &receiver, "condition: a && b");
+    let path = folder.path().join("flow.yaml");
+    let script = "eventName: a, transform: {script: \"event.seen = true return event\"}}";
+    let yaml = std::fs::read_to_string(&path).unwrap().replace("eventName: a}", script);
+    std::fs::write(&path, yaml).unwrap();
+    let process = Run::new(folder.path()).start().await;
+    post(port, "a", "1").await;
+    post(port, "b", "2").await;
+    delivered(&receiver, 1).await;
+    assert_eq!(process.stop().await, Some(0));
+    let body = &bodies(&receiver)[0];
+    assert_eq!(body["a"]["data"], serde_json::json!({"n": 1, "seen": true}));
+    assert_eq!(body["b"]["data"], serde_json::json!({"n": 1}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_negation_blocks_is_not_delivered_and_the_last_event_can_stand_for_all() {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await;
@@ -111,28 +235,38 @@ async fn what_a_negation_blocks_is_not_delivered_and_the_last_event_can_stand_fo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_match_is_fired_after_a_kill_or_cancelled_by_what_it_negates() {
+    const HOLD: Duration = Duration::from_secs(1);
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await;
     let port = free_port();
-    write(folder.path(), port, &receiver, "condition: \"a && !b\", hold: 6s, negationWindow: 1ms");
+    write(folder.path(), port, &receiver, "condition: \"a && !b\", hold: 1s, negationWindow: 1ms");
     let run = Run::new(folder.path());
-    let process = run.start().await;
-    post(port, "a", "cancelled").await;
-    post(port, "b", "stop").await;
-    // It is a moment later than the negation window.
-    eventually("time goes on", {
-        let start = std::time::Instant::now();
-        move || async move { start.elapsed().as_millis() > 5 }
-    })
-    .await;
-    post(port, "a", "kept").await;
-    process.kill().await;
-    let process = run.start().await;
-    delivered(&receiver, 1).await;
+    let mut process = run.start().await;
+    // On a machine that is too slow a round proves nothing, and another one is played.
+    for round in 0.. {
+        let before = receiver.count();
+        let posted = Instant::now();
+        post(port, "a", &format!("cancelled{round}")).await;
+        post(port, "b", &format!("stop{round}")).await;
+        let in_time = posted.elapsed() < HOLD;
+        // It is a moment later than the negation window.
+        eventually("time goes on", {
+            let start = Instant::now();
+            move || async move { start.elapsed().as_millis() > 5 }
+        })
+        .await;
+        post(port, "a", &format!("kept{round}")).await;
+        process.kill().await;
+        let killed_before = receiver.count() == before;
+        process = run.start().await;
+        delivered(&receiver, before + 1).await;
+        if in_time && killed_before {
+            break;
+        }
+    }
     assert_eq!(process.stop().await, Some(0));
-    let mut seen: Vec<_> = receiver.seen().iter().map(|seen| seen.header("ce-id").to_owned()).collect();
-    seen.dedup();
-    assert_eq!(seen, ["kept"]);
+    let seen: Vec<_> = receiver.seen().iter().map(|seen| seen.header("ce-id").to_owned()).collect();
+    assert!(seen.last().unwrap().starts_with("kept"), "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,18 +274,24 @@ async fn what_is_older_than_the_window_is_not_joined() {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await;
     let port = free_port();
-    write(folder.path(), port, &receiver, "condition: a && b, window: 5s, payload: last");
+    write(folder.path(), port, &receiver, "condition: a && b, window: 500ms");
     let process = Run::new(folder.path()).start().await;
     post(port, "a", "old").await;
     eventually("the window is over", {
-        let start = std::time::Instant::now();
-        move || async move { start.elapsed().as_millis() > 5_100 }
+        let start = Instant::now();
+        move || async move { start.elapsed().as_millis() > 600 }
     })
     .await;
-    post(port, "b", "alone").await;
-    post(port, "a", "new").await;
+    // On a machine that is too slow these are not joined either, and the next ones are.
+    for round in 0.. {
+        post(port, "b", &format!("b{round}")).await;
+        post(port, "a", &format!("a{round}")).await;
+        if receiver.count() > 0 || round > 100 {
+            break;
+        }
+    }
     delivered(&receiver, 1).await;
     assert_eq!(process.stop().await, Some(0));
-    let seen: Vec<_> = receiver.seen().iter().map(|seen| seen.header("ce-id").to_owned()).collect();
-    assert_eq!(seen, ["new"]);
+    let bodies = bodies(&receiver);
+    assert!(bodies.iter().all(|body| ids(body).0 != "old"), "{bodies:?}");
 }

@@ -265,15 +265,18 @@ fn what_a_document_names_is_looked_for_among_the_others() {
 }
 
 #[test]
-fn joins_need_the_embedded_bus() {
+fn joins_need_a_bus_that_is_read_again_in_order() {
     let trigger =
         "{inputs: {a: {eventSource: shop, event: a}, b: {eventSource: shop, event: b}}, subscribers: [{topic: t}]}";
     let join = ("Trigger", "t", trigger);
     assert_eq!(set(&[join]), [""; 0]);
-    assert_eq!(set(&[join, ("EventBus", "default", "{embedded: {}}")]), [""; 0]);
-    let found = set(&[join, ("EventBus", "default", "{jetstream: {url: \"nats://n\"}}")]);
-    let refusal = "condition: a condition that joins several events, on a bus that is not embedded, is not supported";
-    assert!(found.len() == 1 && found[0].contains(refusal), "{found:?}");
+    for bus in ["{embedded: {}}", "{jetstream: {url: \"nats://n\"}}", "{redis: {address: \"r:6379\"}}"] {
+        assert_eq!(set(&[join, ("EventBus", "default", bus)]), [""; 0], "{bus}");
+    }
+    let found = set(&[join, ("EventBus", "default", "{component: {type: pubsub.kafka}}")]);
+    let refusal =
+        "spec.subscribers[0]: joining or gathering events on this bus (embedded, jetstream, redis can) is not";
+    assert!(found.iter().any(|line| line.contains(refusal)), "{found:?}");
 }
 
 #[test]

@@ -15,14 +15,19 @@ fn rules(text: &str, hold: u64) -> Rules {
         negation_window: NEGATION_WINDOW,
         hold: Duration::from_secs(hold),
         resets: Vec::new(),
+        max_keys: usize::MAX,
     }
+}
+
+fn key(text: &str) -> Key {
+    Key::from(text)
 }
 
 fn at(second: u64) -> Timestamp {
     Timestamp::from_second(i64::try_from(second).unwrap()).unwrap()
 }
 
-/// Plays `a@1 b@20` and tells what fired: the time, and the events in the order of their names.
+/// Plays `a@1 b@20` and tells what fired: the time, and the events in the order of their names. `a:k@1` has the key k.
 fn play(rules: &Rules, events: &str) -> Vec<String> {
     let mut state = State::default();
     let mut fired = Vec::new();
@@ -30,8 +35,13 @@ fn play(rules: &Rules, events: &str) -> Vec<String> {
         let (name, second) = event.split_once('@').unwrap();
         let time = at(second.parse().unwrap());
         late(rules, &mut state, time, &mut fired);
+        let (name, of) = name.split_once(':').unwrap_or((name, ""));
         let input = NAMES.iter().position(|known| *known == name).unwrap();
-        match rules.observe(&mut state, &[input], time, &event.to_owned()) {
+        let (step, evicted) = rules.observe(&mut state, &key(of), time, &[(input, event.to_owned())]);
+        if evicted > 0 {
+            fired.push(format!("evicted {evicted} by {event}"));
+        }
+        match step {
             Step::Fired(found) => fired.push(told(&found)),
             Step::Blocked => fired.push(format!("blocked {event}")),
             Step::Waiting | Step::Holding => {}
@@ -43,7 +53,9 @@ fn play(rules: &Rules, events: &str) -> Vec<String> {
 }
 
 fn late(rules: &Rules, state: &mut State<String>, time: Timestamp, fired: &mut Vec<String>) {
-    fired.extend(rules.due(state, time).iter().map(told));
+    while let Some(found) = rules.due(state, time) {
+        fired.push(told(&found));
+    }
 }
 
 fn told(found: &Match<String>) -> String {
@@ -101,8 +113,8 @@ fn a_reset_forgets_what_is_held_and_a_missed_one_too() {
 #[test]
 fn one_event_of_several_inputs_fulfils_both() {
     let mut state = State::default();
-    let step = rules("a && b", 0).observe(&mut state, &[0, 1], at(1), &1);
-    assert!(matches!(step, Step::Fired(found) if found.events.len() == 2), "it is both");
+    let step = rules("a && b", 0).observe(&mut state, &key(""), at(1), &[(0, 1), (1, 1)]);
+    assert!(matches!(step, (Step::Fired(found), 0) if found.events.len() == 2), "it is both");
 }
 
 #[test]
@@ -110,10 +122,10 @@ fn too_many_that_are_held_change_nothing() {
     let rules = rules("a && !b", 30);
     let mut state = State::default();
     for number in 0..MAX_HOLDS {
-        assert_eq!(rules.observe(&mut state, &[0], at(1), &number), Step::Holding);
+        assert_eq!(rules.observe(&mut state, &key(""), at(1), &[(0, number)]), (Step::Holding, 0));
     }
     let before = state.clone();
-    assert_eq!(rules.observe(&mut state, &[0], at(2), &0), Step::Full);
+    assert_eq!(rules.observe(&mut state, &key(""), at(2), &[(0, 0)]), (Step::Full, 0));
     assert_eq!(state, before);
 }
 
@@ -131,7 +143,7 @@ fn all_assignments_of_up_to_four_inputs_fire_as_the_condition_says() {
                 for (second, input) in (1..).zip(order) {
                     since.insert(input);
                     let holds = rules.condition.holds(|input| since.contains(&input), |_| false);
-                    let step = rules.observe(&mut state, &[input], at(second), &input);
+                    let (step, _) = rules.observe(&mut state, &key(""), at(second), &[(input, input)]);
                     assert_eq!(matches!(step, Step::Fired(_)), holds, "{text}: {bits:04b} from {turn}");
                     if holds {
                         since.clear();
@@ -160,13 +172,129 @@ proptest! {
         };
         for (number, (input, pause)) in arrivals.into_iter().enumerate() {
             now += pause;
-            rules.due(&mut state, at(now)).iter().for_each(&mut check);
-            if let Step::Fired(found) = rules.observe(&mut state, &[input], at(now), &number) {
+            while let Some(found) = rules.due(&mut state, at(now)) {
                 check(&found);
             }
-            prop_assert!(state.held.len() <= 4 && state.marks.len() <= 4);
+            if let (Step::Fired(found), _) = rules.observe(&mut state, &key(""), at(now), &[(input, number)]) {
+                check(&found);
+            }
+            prop_assert!(state.held.len() <= 1 && state.marks.len() <= 1);
         }
-        rules.due(&mut state, at(now + 100)).iter().for_each(&mut check);
+        while let Some(found) = rules.due(&mut state, at(now + 100)) {
+            check(&found);
+        }
         prop_assert!(state.holds.is_empty());
+    }
+
+    /// Each key is as if it were alone, as long as there is room for all.
+    #[test]
+    fn keys_do_not_see_each_other(
+        text in prop::sample::select(vec!["a && b", "a && !b", "(a || c) && d && !b", "(a && b) || (c && !a)"]),
+        hold in prop::sample::select(vec![0_u64, 5]),
+        window in prop::option::of(1_u64..20),
+        arrivals in prop::collection::vec((0_usize..4, 0_usize..3, 0_u64..4), 0..60),
+    ) {
+        let rules = Rules { window: window.map(Duration::from_secs), max_keys: 3, ..rules(text, hold) };
+        let (mut now, mut all, mut each) = (0, String::new(), vec![String::new(); 3]);
+        for (input, of, pause) in arrivals {
+            now += pause;
+            let event = format!("{}:{of}@{now} ", NAMES[input]);
+            all.push_str(&event);
+            each[of].push_str(&event);
+        }
+        let mut apart: Vec<String> = each.iter().flat_map(|events| play(&rules, events)).collect();
+        let mut together = play(&rules, &all);
+        apart.sort();
+        together.sort();
+        prop_assert_eq!(together, apart);
+    }
+
+    /// However many keys come: as many are remembered as may be, and each one beyond is counted.
+    #[test]
+    fn keys_are_bounded_and_those_forgotten_are_counted(
+        max_keys in 1_usize..5,
+        arrivals in prop::collection::vec((prop::sample::select(vec![0_usize, 1]), 0_usize..8), 0..60),
+    ) {
+        let rules = Rules { max_keys, ..rules("a && c && !b", 0) };
+        let (mut state, mut keys, mut counted) = (State::default(), [BTreeSet::new(), BTreeSet::new()], 0);
+        for (second, (input, of)) in (0..).zip(arrivals) {
+            let of = key(&of.to_string());
+            let (_, evicted) = rules.observe(&mut state, &of, at(second / 10), &[(input, second)]);
+            counted += evicted;
+            // Blocked events are not held.
+            if input == 1 || state.held.get(&of, 0).is_some() {
+                keys[input].insert((second, of));
+            }
+            prop_assert!(state.held.len() <= max_keys && state.marks.len() <= max_keys);
+        }
+        let distinct = |side: &BTreeSet<(u64, Key)>| side.iter().map(|(_, of)| of.clone()).collect::<BTreeSet<_>>().len();
+        let beyond = |side: usize| distinct(&keys[side]).saturating_sub(max_keys);
+        prop_assert!(counted >= beyond(0) + beyond(1), "{counted}");
+    }
+}
+
+#[test]
+fn only_events_of_one_key_are_joined() {
+    let check = |text: &str, events: &str, fired: &[&str]| assert_eq!(play(&rules(text, 0), events), fired, "{events}");
+    check("a && b", "a:1@1 b:2@2 a:2@3 b:1@4", &["3: a:2@3 b:2@2", "4: a:1@1 b:1@4"]);
+    check("a && !b", "b:1@1 a:2@2 a:1@3", &["2: a:2@2", "blocked a:1@3"]);
+    assert_eq!(play(&rules("a && !b", 30), "a:1@1 a:2@1 b:2@9"), ["31: a:1@1"]);
+}
+
+#[test]
+fn of_too_many_keys_the_one_that_was_touched_longest_ago_is_forgotten_and_counted() {
+    let two = Rules { max_keys: 2, ..rules("a && b && c", 0) };
+    assert_eq!(
+        play(&two, "a:1@1 a:2@2 b:1@3 a:3@4 c:1@5 b:2@6 c:2@7"),
+        ["evicted 1 by a:3@4", "5: a:1@1 b:1@3 c:1@5"],
+        "the first key was touched after the second"
+    );
+    // What is too old does not count, and is not counted.
+    let windowed = Rules { window: Some(Duration::from_secs(10)), ..two };
+    assert_eq!(play(&windowed, "a:1@1 a:2@2 a:3@20 b:3@21 c:3@22"), ["22: a:3@20 b:3@21 c:3@22"]);
+    let marks = Rules { max_keys: 1, ..rules("a && !b", 0) };
+    assert_eq!(play(&marks, "b:1@1 b:2@2 a:1@3 a:2@4"), ["evicted 1 by b:2@2", "3: a:1@3", "blocked a:2@4"]);
+    assert_eq!(play(&marks, "b:1@1 b:2@70 a:2@71"), ["blocked a:2@71"]);
+}
+
+/// What is told to have changed is all that did.
+#[test]
+fn every_change_of_the_state_is_told() {
+    let rules = Rules { max_keys: 2, window: Some(Duration::from_secs(9)), ..rules("(a || c) && d && !b", 5) };
+    let mut random = fastrand::Rng::with_seed(7);
+    let (mut state, mut copy) = (State::default(), State::<u64>::default());
+    let mut now = 0;
+    for number in 0..3000_u64 {
+        now += random.u64(0..3);
+        if let Some(found) = rules.due(&mut state, at(now)) {
+            assert!(found.deadline < at(now));
+        }
+        let of = key(&random.u8(0..4).to_string());
+        rules.observe(&mut state, &of, at(now), &[(random.usize(0..4), number)]);
+        let changed = std::mem::take(&mut state.changed);
+        for (key, input) in &changed.held {
+            match state.held.get(key, *input) {
+                Some(held) => copy.held.insert(key, *input, held.clone(), held.at),
+                None => drop(copy.held.remove(key, *input)),
+            }
+        }
+        for (key, input) in &changed.marks {
+            match state.marks.get(key, *input) {
+                Some(mark) => copy.marks.insert(key, *input, *mark, *mark),
+                None => drop(copy.marks.remove(key, *input)),
+            }
+        }
+        for number in &changed.holds {
+            match state.holds.get(number) {
+                Some(found) => copy.holds.insert(*number, found.clone()),
+                None => copy.holds.remove(number),
+            };
+        }
+        copy.next_hold = state.next_hold;
+        let values = |state: &State<u64>| {
+            let keys = (0..4).map(|of| key(&of.to_string()));
+            keys.map(|of| (state.held.of(&of).cloned(), state.marks.of(&of).cloned())).collect::<Vec<_>>()
+        };
+        assert_eq!((values(&copy), &copy.holds), (values(&state), &state.holds));
     }
 }

@@ -1,4 +1,4 @@
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 
@@ -117,24 +117,14 @@ fn events_must_not_come_back_to_the_same_subscriber() {
 }
 
 #[test]
-fn what_cannot_be_run_yet_is_named_by_its_field() {
-    let check = |settings: Value, path: &str, feature: &str| {
-        let expected = format!("unsupported: {path}: {feature} is not supported by this version yet");
-        check_subscriber(settings, &[&expected]);
-    };
-    check(json!({"correlate": {"by": {"a": "data.id"}, "maxKeys": 1}}), "correlate", "joining events by a key");
-    check(json!({"batch": {"count": 100, "within": "10s"}}), "batch", "batching");
-    good(json!({"hold": "0s", "payload": "last", "ordered": false, "reply": false}));
-}
-
-#[test]
 fn settings_of_joins_that_change_nothing_are_warned_of() {
     check_subscriber(
         json!({
-            "window": "24h", "negationWindow": "60s", "hold": "30s",
+            "window": "24h", "negationWindow": "60s", "hold": "30s", "correlate": {"by": {"a": "data.id"}},
             "conditionsReset": [{"byTime": {"cron": "59 23 * * *", "timezone": "Europe/Berlin"}}]
         }),
         &[
+            "warning: correlate: has no effect on a condition without && or !",
             "warning: window: has no effect on a condition without &&",
             "warning: conditionsReset: has no effect on a condition without &&",
             "warning: negationWindow: has no effect on a condition without !",
@@ -144,7 +134,7 @@ fn settings_of_joins_that_change_nothing_are_warned_of() {
 }
 
 #[test]
-fn what_cannot_be_run_yet_is_still_checked() {
+fn bad_settings_of_joins_are_refused() {
     let check = check_subscriber;
     check(
         json!({"window": "0s", "negationWindow": "x", "hold": "y", "payload": "first"}),
@@ -168,18 +158,18 @@ fn what_cannot_be_run_yet_is_still_checked() {
         ],
     );
     check(
-        json!({"correlate": {"by": {}, "maxKeys": 0}}),
-        &["correlate.by: must name the key of each input", "correlate.maxKeys: must be at least 1"],
-    );
-    check(
-        json!({"correlate": {"by": {"b": ""}}}),
-        &["correlate.by.b: no input is named \"b\" (known: a)", "correlate.by.b: must not be empty"],
+        json!({"correlate": {"by": {"b": ""}, "maxKeys": 0}}),
+        &[
+            "correlate.by.b: \"\" names no attribute and no value in the data (an attribute such as subject, or data. and a path such as data.order.id)",
+            "correlate.by.b: no input is named \"b\" (known: a)",
+            "correlate.maxKeys: must be at least 1",
+            "warning: correlate: has no effect on a condition without && or !",
+        ],
     );
     check(json!({"batch": {}}), &["batch: needs \"count\" or \"within\""]);
-    check(
-        json!({"batch": {"count": 0, "within": "0"}}),
-        &["batch.count: must be at least 1", "batch.within: must be longer than zero"],
-    );
+    check(json!({"batch": {"count": 0, "within": "0"}}), &["batch.count: must be 1 to 500"]);
+    check(json!({"batch": {"count": 501}}), &["batch.count: must be 1 to 500"]);
+    check(json!({"batch": {"within": "0"}}), &["batch.within: must be longer than zero"]);
 }
 
 #[test]
