@@ -175,10 +175,11 @@ impl Joined {
         let known = setups.iter().map(|setup| setup.id.clone());
         self.orphans = Some(Orphans::new(means.clone(), known, self.metrics.clone()));
         if let Some(first) = setups.first() {
-            let starts = Self::starts(&setups, &means, self.settings.start).await.map_err(|fault| match fault.kind() {
-                FaultKind::Unsupported => unjoinable(&first.id).with_source(fault),
-                _ => fault,
-            })?;
+            let starts =
+                Self::starts(&setups, &means, self.settings.start).await.map_err(|fault| match fault.kind() {
+                    FaultKind::Unsupported => unjoinable(&first.id).with_source(fault),
+                    _ => fault,
+                })?;
             self.joins = Joins { setups, readings, starts, means: Some(means) };
         }
         Ok(())
