@@ -8,6 +8,8 @@ mod disk;
 mod faults;
 mod jetstream;
 mod joins;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod kill;
 mod lifecycle;
 mod programs;
