@@ -48,3 +48,10 @@ async fn a_bus_on_redis_serves_an_app() {
     let server = RedisServer::start(&[]);
     serves_an_app("redis", "address", &server.address()).await;
 }
+
+#[cfg(feature = "kafka")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bus_on_kafka_serves_an_app() {
+    let server = crate::support::KafkaServer::shared();
+    serves_an_app("kafka", "brokers", &server.address()).await;
+}

@@ -12,6 +12,8 @@ mod faults;
 mod gates;
 mod jetstream;
 mod joins;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod kill;
 mod lifecycle;
 mod ordered;
