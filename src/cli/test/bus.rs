@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 use crate::event::Event;
 use crate::fault::{Fault, FaultKind, Retry};
 use crate::flow::{
-    self, Capability, Deduplicate, Expect, Group, Ordering, Outgoing, Position, Published, Receipt, Received, Revision,
-    Settle, Stored, Subscriber, Subscription, Topic, Verdict, Write,
+    self, Capability, Deduplicate, End, Expect, Group, Ordering, Outgoing, Position, Published, Read, Reader, Receipt,
+    Received, Revision, Settle, Stored, Subscriber, Subscription, Topic, Verdict, Write,
 };
 use crate::task::{self, Clock};
 
@@ -29,6 +29,8 @@ struct Item {
     appended: Timestamp,
     due: Timestamp,
     out: bool,
+    /// The group has settled it; readers may still come.
+    done: bool,
     attempt: u32,
 }
 
@@ -83,7 +85,7 @@ impl Bus {
         let number = state.next;
         state.next += 1;
         let due = later(appended, delay.unwrap_or_default());
-        state.items.insert((topic.clone(), number), Item { event, appended, due, out: false, attempt: 0 });
+        state.items.insert((topic.clone(), number), Item { event, appended, due, out: false, done: false, attempt: 0 });
         drop(state);
         self.0.changed.notify_waiters();
         Ok(delay.map_or(Published::At(Position { major: number, minor: 0 }), |_| Published::Delayed))
@@ -116,7 +118,9 @@ impl Settle for Origin {
         let place = (self.topic.clone(), token);
         let pause = match verdict {
             Verdict::Ack => {
-                state.items.remove(&place);
+                if let Some(item) = state.items.get_mut(&place) {
+                    item.done = true;
+                }
                 return;
             }
             Verdict::Nack(fault) => match fault.retry() {
@@ -149,11 +153,24 @@ impl flow::Bus for Bus {
         Ok(Box::new(Member { bus: self.clone(), subscription }))
     }
 
+    async fn read(&self, topic: &Topic, after: Option<Position>) -> Result<Box<dyn Reader>, Fault> {
+        let next = after.map_or(0, |after| after.major + 1);
+        Ok(Box::new(Reading { bus: self.clone(), topic: topic.clone(), next }))
+    }
+
+    async fn end(&self, topic: &Topic) -> Result<End, Fault> {
+        let state = self.0.state();
+        let newest = state.items.range((topic.clone(), 0)..=(topic.clone(), u64::MAX)).next_back();
+        let position = newest.map(|((_, number), _)| Position { major: *number, minor: 0 });
+        Ok(End { position, time: self.0.clock.now().max(state.newest) })
+    }
+
     /// There is one group.
     async fn lag(&self, topic: &Topic, _group: &Group) -> Result<u64, Fault> {
         let now = self.0.clock.now();
         let state = self.0.state();
-        let open = state.items.iter().filter(|((of, _), item)| of == topic && (item.attempt > 0 || item.due <= now));
+        let of_topic = state.items.range((topic.clone(), 0)..=(topic.clone(), u64::MAX));
+        let open = of_topic.filter(|(_, item)| !item.done && (item.attempt > 0 || item.due <= now));
         Ok(open.count() as u64)
     }
 
@@ -215,6 +232,35 @@ impl Subscriber for Member {
                     task::within(pause, changed).await.unwrap_or_default();
                 }
             }
+        }
+    }
+}
+
+/// Reads in the order of publishing. Events with a delay are on topics that nobody reads so.
+struct Reading {
+    bus: Bus,
+    topic: Topic,
+    next: u64,
+}
+
+#[async_trait]
+impl Reader for Reading {
+    async fn next(&mut self) -> Result<Vec<Read>, Fault> {
+        loop {
+            let mut changed = pin!(self.bus.0.changed.notified());
+            changed.as_mut().enable();
+            let all = (self.topic.clone(), self.next)..=(self.topic.clone(), u64::MAX);
+            let read = |((_, number), item): (&(Topic, u64), &Item)| Read {
+                event: Ok(item.event.clone()),
+                position: Position { major: *number, minor: 0 },
+                appended: item.appended,
+            };
+            let found: Vec<Read> = self.bus.0.state().items.range(all).map(read).collect();
+            if let Some(last) = found.last() {
+                self.next = last.position.major + 1;
+                return Ok(found);
+            }
+            changed.await;
         }
     }
 }

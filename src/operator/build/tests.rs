@@ -132,9 +132,7 @@ fn every_back_end_has_a_component_or_a_word_why_not() {
         json!({"component": {"type": "pubsub.azure.servicebus.topics", "metadata": [{"name": "url", "value": "x"}]}});
     assert_eq!(ty(foreign).unwrap(), (json!("pubsub.azure.servicebus.topics"), json!("eventsource.http"), json!("x")));
     assert!(ty(json!({"embedded": {}})).unwrap_err().contains("an embedded bus is inside one process"));
-    assert!(
-        ty(json!({"kafka": {"brokers": "k:9092"}})).unwrap_err().contains("the kafka bus behind Dapr is not supported")
-    );
+    assert_eq!(ty(json!({"kafka": {"brokers": "k:9092"}})).unwrap().0, json!("pubsub.eventbus.kafka"));
     let late = json!({"natsStreaming": {"natsURL": "nats://n:4222", "ackWaitTime": "1m"}});
     assert!(ty(late).unwrap_err().contains("spec.natsStreaming.ackWaitTime: cannot be said to a component"));
 }

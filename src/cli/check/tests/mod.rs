@@ -95,8 +95,8 @@ fn event_sources_are_judged() {
     );
     check(
         "EventSource",
-        "kubernetes: {a: {apiVersion: v1, kind: Pod}}",
-        &["5:3: warning: spec.kubernetes: the kubernetes source is not supported by this version yet"],
+        "kubernetes: {a: {apiVersion: v1, kind: Pod, events: [gone]}}",
+        &["5:56: spec.kubernetes.a.events[0]: unknown value \"gone\" (known: added, modified, deleted)"],
     );
 }
 
