@@ -146,6 +146,8 @@ fn parse_correlate(
                 problems.push_help(&at, format!("does not say where {name:?} has its key"), help);
             }
         }
+    } else if spec.by.is_empty() {
+        problems.push(&at, "must name the key of each input");
     }
     if spec.max_keys == Some(0) {
         problems.push(&path.field("maxKeys"), "must be at least 1");
