@@ -22,7 +22,8 @@ fn copy(folder: &Path, port: u16, receiver: &Receiver) {
     let own_port = |event: &str| format!("{event}\n      port: {port}");
     replace("sources.yaml", &[("    github:", own_port("    github:")), ("    orders: {}", own_port("    orders:"))]);
     replace("triggers.yaml", &[("http://127.0.0.1:9000", receiver.uri(""))]);
-    assert_eq!(std::fs::read_dir(example).unwrap().count(), 3, "a file of the example is not run here");
+    let files = std::fs::read_dir(example).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_file());
+    assert_eq!(files.count(), 3, "a file of the example is not run here");
 }
 
 /// Waits for a line of the log that has all of `words`.
