@@ -33,8 +33,8 @@ impl Link {
     /// Finds the API server (as kubectl does: a kubeconfig, else the cluster that this runs in) and the kind.
     ///
     /// # Errors
-    /// `NotFound` when the API server does not know the kind, `Denied` when it refuses the login, `Rejected` when there
-    /// is no configuration, or it does not fit the kind; `Unavailable` when nobody answers.
+    /// `Rejected` when there is no configuration, when it does not fit the kind, or when the API server does not know the
+    /// kind; `Denied` when it refuses the login; `Unavailable` when nobody answers.
     pub(super) async fn open(config: &Config) -> Result<Self, Fault> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             // The client takes the process's own; that another thread was first is as good.
@@ -69,7 +69,7 @@ impl Link {
 
 fn unknown(config: &Config) -> Fault {
     let message = format!("the API server knows no kind {} of {}", config.kind, config.api_version());
-    Fault::new(FaultKind::NotFound, CONNECT, message)
+    Fault::new(FaultKind::Rejected, CONNECT, message)
 }
 
 /// The requests of one watch.

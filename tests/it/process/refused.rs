@@ -40,11 +40,8 @@ async fn what_only_a_cluster_or_a_later_version_can_run_is_refused_with_its_plac
     let subscriber = "topic: t";
     let reference = "sink: {ref: {apiVersion: v1, kind: Service, name: func1}}";
     check(&flow().replace(subscriber, reference), 15, "can only be found in a cluster").await;
-    let filtered = flow().replace(
-        "eventName: post}",
-        "eventName: post, filters: {data: [{path: a, type: bool, value: [\"true\"], template: \"{{.Input}}\"}]}}",
-    );
-    check(&filtered, 13, "filters.data[0].template: template is not supported by this version yet").await;
+    let filtered = flow().replace("eventName: post}", "eventName: post, transform: {jq: .data}}");
+    check(&filtered, 13, "transform.jq: changing the data by jq is not supported by this version yet").await;
     let bus = "---\napiVersion: events.openfunction.io/v1alpha1\nkind: ClusterEventBus\nmetadata: {name: default}\n";
     let bus = |from: &str| flow() + bus + "spec: {embedded: {}, allowedNamespaces: {from: " + from + "}}\n";
     check(&bus("Same"), 4, "ClusterEventBus \"default\" does not let namespace default in").await;
