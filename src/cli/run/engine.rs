@@ -84,16 +84,19 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
     admin.set_ready(true);
     tracing::info!(data = %options.data_dir.display(), "ready");
 
-    let outcome = tokio::select! {
-        () = asked.requested() => Ok(()),
+    let (ended, early) = tokio::select! {
+        () = asked.requested() => (None, None),
         // Cancel-safe: a task that ended is joined below.
-        ended = sources.next(), if !sources.is_empty() => early("a source", ended),
-        ended = routers.next(), if !routers.is_empty() => early("a router", ended),
+        ended = sources.next(), if !sources.is_empty() => (ended, Some("a source")),
+        ended = routers.next(), if !routers.is_empty() => (ended, Some("a router")),
     };
     admin.set_ready(false);
     let stop = Stop::within(options.grace);
-    let outcome = outcome.and(stop.join("sources", &sourcing, sources).await);
+    let outcome = ended.unwrap_or(Ok(())).and(stop.join("sources", &sourcing, sources).await);
     let outcome = outcome.and(stop.join("routers", &routing, routers).await);
+    // A part that ends before it is asked to is a failure, even when none says why. One that does may end a moment
+    // after those that it feeds.
+    let outcome = outcome.and(early.map_or(Ok(()), |what| Err(ended_early(what))));
     for opened in &buses {
         opened.bus.close().await.context("cannot close the bus")?;
     }
@@ -131,9 +134,8 @@ impl Stop {
     }
 }
 
-/// A part that ends before it is asked to is a failure, even when it says that all is well.
-fn early(what: &str, ended: Option<Result<(), Fault>>) -> Result<(), Fault> {
-    ended.unwrap_or(Ok(())).and(Err(Fault::new(FaultKind::Internal, "run", format!("{what} ended by itself"))))
+fn ended_early(what: &str) -> Fault {
+    Fault::new(FaultKind::Internal, "run", format!("{what} ended by itself"))
 }
 
 async fn open(plans: &[BusPlan], options: &Options, context: &Context) -> anyhow::Result<Vec<Opened>> {
