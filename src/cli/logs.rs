@@ -72,6 +72,9 @@ impl Options {
         let filter = EnvFilter::try_new(&self.log)?.add_directive(QUIET.parse()?);
         let terminal = is_terminal();
         let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogLines);
+        // It would report a line that cannot be written on the same standard error, and panic when that fails too: in
+        // the middle of a delivery, or of a stop.
+        let builder = builder.log_internal_errors(false);
         match self.log_format {
             Format::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
             Format::Auto if !terminal => {

@@ -59,6 +59,25 @@ async fn a_port_that_is_taken_is_named() {
 }
 
 #[tokio::test]
+async fn a_process_whose_log_nobody_reads_any_more_goes_on_and_stops_when_told() {
+    let (folder, receiver, port) = (tempfile::tempdir().unwrap(), Receiver::start().await, free_port());
+    write_flow(folder.path(), port, &sink(&receiver.uri("/")));
+    let mut process = Run::new(folder.path()).start().await;
+    process.stop_reading().await;
+    for id in ["e1", "e2"] {
+        post(port, id).await;
+    }
+    eventually("both are delivered", || async { receiver.count() == 2 }).await;
+    assert_eq!(process.stop().await, Some(0));
+    // They were acknowledged: nothing comes again.
+    let process = Run::new(folder.path()).start().await;
+    post(port, "e3").await;
+    eventually("the new one is delivered", || async { receiver.count() >= 3 }).await;
+    assert_eq!(process.stop().await, Some(0));
+    assert_eq!(receiver.count(), 3);
+}
+
+#[tokio::test]
 async fn a_stop_finishes_what_is_in_flight() {
     let Held { folder, port, receiver, gate } = held().await;
     let process = Run::new(folder.path()).start().await;

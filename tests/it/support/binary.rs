@@ -153,6 +153,11 @@ impl Penstock {
         self.process.pid()
     }
 
+    /// Closes the pipes that it prints to, as a collector of logs does that dies.
+    pub async fn stop_reading(&mut self) {
+        self.process.stop_reading().await;
+    }
+
     /// Sends a signal, by the child's own id.
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);

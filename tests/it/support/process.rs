@@ -68,6 +68,14 @@ impl Process {
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
+    /// Closes the pipes that it prints to, as a collector of logs does that dies.
+    pub async fn stop_reading(&mut self) {
+        for copy in &mut self.copies {
+            copy.abort();
+            assert!(copy.await.is_err_and(|error| error.is_cancelled()));
+        }
+    }
+
     /// Waits until the process has ended by itself; the exit code, if it was not a signal.
     pub async fn ended(self) -> Option<i32> {
         let mut child = self.child.into_inner().unwrap();
