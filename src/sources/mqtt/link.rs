@@ -113,7 +113,7 @@ impl Link {
                 Self::V5(Box::new(events), client)
             }
         };
-        link.forget(config.qos);
+        link.forget();
         Ok(link)
     }
 
@@ -175,7 +175,7 @@ impl Link {
     }
 
     /// Drops the connection and everything that was meant for it.
-    pub(super) fn forget(&mut self, qos: Qos) {
+    pub(super) fn forget(&mut self) {
         match self {
             Self::V3(events, _) => {
                 events.clean();
@@ -188,14 +188,12 @@ impl Link {
                 events.state.events.clear();
             }
         }
-        if qos == Qos::ExactlyOnce {
-            self.expect_releases();
-        }
+        self.expect_releases();
     }
 
     /// The client takes a PUBREL for what came before this connection as an offence and hangs up;
     /// the broker would send it for ever. It must be answered (MQTT 3.1.1, 4.4), so every
-    /// identifier is made known.
+    /// identifier is made known: whatever `QoS` is asked for now, the session may be of a time when it was 2.
     fn expect_releases(&mut self) {
         for packet in 1..=u16::MAX {
             match self {

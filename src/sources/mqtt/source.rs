@@ -153,7 +153,7 @@ impl Intake<'_> {
                 Err(fault) => fault.with_context("topic", topic.clone()),
             };
             lock(self.slots).disconnected();
-            link.forget(*qos);
+            link.forget();
             attempts.failed(fault).await?;
         }
     }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rumqttc::QoS;
 use rumqttc::v5;
 use rumqttc::v5::mqttbytes::v5::PublishProperties;
+use rumqttc::{AsyncClient, Event, MqttOptions, Outgoing, Packet, QoS};
 
 use super::{source, trigger};
 use crate::support::{Mosquitto, Penstock, Receiver, Run, eventually, free_port, sink};
@@ -134,6 +134,39 @@ async fn every_confirmed_message_is_delivered_though_the_process_is_killed() {
         .await;
         assert_eq!(process.stop().await, Some(0));
         assert!(delivered(&receiver).keys().all(|id| wanted.contains(id)));
+    }
+}
+
+/// Leaves a session in which the broker waits for the end of a handshake of `QoS` 2.
+async fn leave_half_way(broker: &Mosquitto, client_id: &str) {
+    let mut options = MqttOptions::new(client_id, "127.0.0.1", broker.port);
+    options.set_clean_session(false).set_manual_acks(true);
+    let (client, mut events) = AsyncClient::new(options, 10);
+    client.try_subscribe("t", QoS::ExactlyOnce).unwrap();
+    loop {
+        match events.poll().await.unwrap() {
+            Event::Incoming(Packet::SubAck(_)) => broker.publish("t", QoS::ExactlyOnce, [event("before")]).await,
+            Event::Incoming(Packet::Publish(publish)) => client.try_ack(&publish).unwrap(),
+            Event::Outgoing(Outgoing::PubRec(_)) => return,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_of_another_quality_is_gone_on_with() {
+    let broker = Mosquitto::start();
+    for version in ["3.1.1", "5"] {
+        leave_half_way(&broker, version).await;
+        let (folder, receiver) = (tempfile::tempdir().unwrap(), Receiver::start().await);
+        let settings =
+            format!("url: \"{}\", topic: t, version: \"{version}\", consumerID: \"{version}\", qos: 0", broker.url());
+        write_flow(folder.path(), &settings, &receiver);
+        let process = Run::new(folder.path()).start().await;
+        subscribed(&process).await;
+        broker.publish("t", QoS::AtMostOnce, [event("after")]).await;
+        eventually("it is delivered", || async { delivered(&receiver).contains_key("after") }).await;
+        assert_eq!(process.stop().await, Some(0));
     }
 }
 
