@@ -117,7 +117,7 @@ impl Intake<'_> {
     /// When the broker refuses what it is asked for before it has once agreed, or the attempts that
     /// the settings allow are used up.
     async fn listen(&self, link: &mut Link) -> Result<(), Fault> {
-        let Config { qos, backoff, topic, .. } = &self.entry.config;
+        let Config { backoff, topic, .. } = &self.entry.config;
         let mut attempts = Attempts::new("the MQTT broker", backoff);
         let mut count = 0;
         loop {

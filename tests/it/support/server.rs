@@ -39,11 +39,15 @@ impl Server {
         }
     }
 
-    /// SIGTERM, and waits until it has ended.
+    /// SIGTERM, and waits until it has ended. A server that has just begun to listen may forget the signal (Mosquitto
+    /// does), so it is sent again.
     pub fn stop(&mut self) {
-        if let Some(mut child) = self.0.take() {
+        let Some(mut child) = self.0.take() else { return };
+        let started = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            assert!(started.elapsed() < PATIENCE, "it does not end when told");
             kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-            child.wait().unwrap();
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 
