@@ -81,6 +81,8 @@ async fn of_two_operators_one_writes_and_the_other_takes_over() {
     eventually("the second one waits", || async { second.log().contains("another process leads") }).await;
     rig.apply(FLOW).await;
     rig.says(TRIGGER, "ship", "Deployed", "False Progressing").await;
+    rig.says(EVENT_SOURCE, "shop", "Deployed", "False Progressing").await;
+    settled(&first).await;
     assert_eq!(super::rig::writes(&second).await, 0);
     let before = rig.children().await;
     assert_eq!(first.stop().await, Some(0));

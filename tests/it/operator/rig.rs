@@ -141,7 +141,7 @@ pub async fn writes(operator: &Penstock) -> u64 {
     lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
-/// Waits until nothing is left to look at and the number of writes stays; the number.
+/// Waits until nothing is left to look at; how often it has written.
 pub async fn settled(operator: &Penstock) -> u64 {
     let quiet = || async {
         let metrics = Http::new().get(&operator.admin("/metrics")).await.unwrap().body;
