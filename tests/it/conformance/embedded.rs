@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use penstock::buses::embedded::Embedded;
 use penstock::buses::embedded::config::Config;
 use penstock::fault::FaultKind;
-use penstock::flow::{Bus, Position, Topic};
+use penstock::flow::{Bus, Position, Store, Topic};
 use penstock::task::Clock;
 use tempfile::TempDir;
 
-use super::{Backend, store};
+use super::Backend;
 
 struct Directory(TempDir);
 
@@ -27,8 +27,9 @@ pub async fn open(directory: &Path, config: Config) -> Arc<Embedded> {
 
 #[async_trait]
 impl Backend for Directory {
-    async fn open(&self) -> Arc<dyn Bus> {
-        open(self.0.path(), Config::default()).await
+    async fn open_with_store(&self) -> (Arc<dyn Bus>, Arc<dyn Store>) {
+        let bus = open(self.0.path(), Config::default()).await;
+        (bus.clone(), bus)
     }
 
     async fn damage(&self, topic: &Topic, position: Position) -> bool {
@@ -46,24 +47,6 @@ impl Backend for Directory {
 }
 
 super::suite!(Directory::new());
-
-macro_rules! store_case {
-    ($($case:ident),*) => {
-        $(
-            #[tokio::test]
-            async fn $case() {
-                let directory = Directory::new();
-                store::$case(&*open(directory.0.path(), Config::default()).await).await;
-            }
-        )*
-    };
-}
-
-store_case!(
-    a_batch_is_written_as_a_whole_or_not_at_all,
-    of_concurrent_writers_with_one_expectation_one_wins,
-    a_scan_answers_a_prefix_in_key_order
-);
 
 #[tokio::test]
 async fn a_second_open_is_refused_and_names_the_directory() {

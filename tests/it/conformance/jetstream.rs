@@ -15,10 +15,10 @@ use penstock::buses::jetstream::Jetstream;
 use penstock::buses::jetstream::config::{Access, Config, Keep, Login};
 use penstock::event::{Data, Value};
 use penstock::fault::{Fault, FaultKind};
-use penstock::flow::{Bus, Deduplicate, Group, Outgoing, Position, Published, Topic};
+use penstock::flow::{Bus, Deduplicate, Group, Outgoing, Position, Published, Store, Topic};
 use penstock::task::{self, Clock};
 
-use super::{Backend, PATIENCE, ack_all, event, ids, numbers, outgoing, publish, store, subscribe, take, topic};
+use super::{Backend, PATIENCE, ack_all, event, ids, numbers, outgoing, publish, subscribe, take, topic};
 use crate::support::NatsServer;
 
 struct Server(NatsServer);
@@ -55,8 +55,9 @@ const STREAM: &str = "penstock_default_test";
 
 #[async_trait]
 impl Backend for Server {
-    async fn open(&self) -> Arc<dyn Bus> {
-        self.bus().await
+    async fn open_with_store(&self) -> (Arc<dyn Bus>, Arc<dyn Store>) {
+        let bus = self.bus().await;
+        (bus.clone(), bus)
     }
 
     async fn damage(&self, _: &Topic, _: Position) -> bool {
@@ -66,24 +67,6 @@ impl Backend for Server {
 }
 
 super::suite!(Server::start());
-
-macro_rules! store_case {
-    ($($case:ident),*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                let server = Server::start();
-                store::$case(&*server.bus().await).await;
-            }
-        )*
-    };
-}
-
-store_case!(
-    a_batch_is_written_as_a_whole_or_not_at_all,
-    of_concurrent_writers_with_one_expectation_one_wins,
-    a_scan_answers_a_prefix_in_key_order
-);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn others_read_binary_mode_and_what_they_write_is_read() {

@@ -15,11 +15,11 @@ use penstock::buses::kafka::Kafka;
 use penstock::buses::kafka::config::Config;
 use penstock::event::{Data, Draft, Event};
 use penstock::fault::{Fault, FaultKind};
-use penstock::flow::{Bus, Position, Published, Topic};
+use penstock::flow::{Bus, Position, Published, Store, Topic};
 use penstock::task::{self, Clock};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::{Backend, PATIENCE, ack_all, event, ids, numbers, outgoing, publish, store, subscribe, take, topic};
+use super::{Backend, PATIENCE, ack_all, event, ids, numbers, outgoing, publish, subscribe, take, topic};
 use crate::support::{KafkaServer, MAX_MESSAGE, PASSWORD, Sent, USER, free_port};
 
 /// Where the child finds the broker; set by the parent alone.
@@ -66,8 +66,9 @@ fn config(address: &str, partitions: i32) -> Config {
 
 #[async_trait]
 impl Backend for Shared {
-    async fn open(&self) -> Arc<dyn Bus> {
-        self.bus().await
+    async fn open_with_store(&self) -> (Arc<dyn Bus>, Arc<dyn Store>) {
+        let bus = self.bus().await;
+        (bus.clone(), bus)
     }
 
     async fn damage(&self, topic: &Topic, position: Position) -> bool {
@@ -88,26 +89,6 @@ impl Backend for Shared {
 }
 
 super::suite!(Shared::start());
-
-macro_rules! store_case {
-    ($($case:ident),*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                let shared = Shared::start();
-                let bus = shared.bus().await;
-                store::$case(&*bus).await;
-                bus.close().await.unwrap();
-            }
-        )*
-    };
-}
-
-store_case!(
-    a_batch_is_written_as_a_whole_or_not_at_all,
-    of_concurrent_writers_with_one_expectation_one_wins,
-    a_scan_answers_a_prefix_in_key_order
-);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_write_one_store_and_neither_overwrites_the_other() {

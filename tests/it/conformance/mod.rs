@@ -24,15 +24,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 use penstock::event::{Data, Draft, Event};
 use penstock::flow::{
-    Bus, Deduplicate, Group, Outgoing, Position, Published, Received, Start, Subscriber, Subscription, Topic,
+    Bus, Deduplicate, Group, Outgoing, Position, Published, Received, Start, Store, Subscriber, Subscription, Topic,
 };
 use penstock::task;
 
 /// Where buses of one kind live across restarts. Each test has its own.
 #[async_trait]
 pub trait Backend: Send + Sync {
-    /// Opens the bus; again, after the one before was closed.
-    async fn open(&self) -> Arc<dyn Bus>;
+    /// Opens the bus, and the store that it is, too; again, after the one before was closed.
+    async fn open_with_store(&self) -> (Arc<dyn Bus>, Arc<dyn Store>);
+
+    /// Opens the bus alone.
+    async fn open(&self) -> Arc<dyn Bus> {
+        self.open_with_store().await.0
+    }
 
     /// Turns what is stored at a position into bytes that are no event, while the bus is closed.
     /// False when this kind's storage cannot be reached from here.
@@ -66,6 +71,9 @@ macro_rules! suite {
             reading::readers_read_all_in_order_from_where_they_want_and_take_nothing_from_groups,
             reading::cancelling_a_reader_passes_over_nothing,
             reading::the_end_says_where_a_topic_ends_and_how_old_what_follows_is_at_least,
+            store::a_batch_is_written_as_a_whole_or_not_at_all,
+            store::of_concurrent_writers_with_one_expectation_one_wins,
+            store::a_scan_answers_a_prefix_in_key_order,
         }
     };
     ($backend:expr; $($room:ident :: $case:ident),* $(,)?) => {

@@ -12,11 +12,11 @@ use penstock::api::{FieldPath, Problems, Secret, client::Tls};
 use penstock::buses::redis::Redis;
 use penstock::buses::redis::config::{Config, Keep};
 use penstock::fault::{Fault, FaultKind};
-use penstock::flow::{Bus, Deduplicate, Outgoing, Position, Published, Topic};
+use penstock::flow::{Bus, Deduplicate, Outgoing, Position, Published, Store, Topic};
 use penstock::task;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::{Backend, PATIENCE, ack_all, event, ids, numbers, outgoing, publish, store, subscribe, take, topic};
+use super::{Backend, PATIENCE, ack_all, event, ids, numbers, outgoing, publish, subscribe, take, topic};
 use crate::support::RedisServer;
 
 /// Where the child finds the server; set by the parent alone.
@@ -54,8 +54,9 @@ async fn connection(server: &RedisServer) -> redis::aio::MultiplexedConnection {
 
 #[async_trait]
 impl Backend for Server {
-    async fn open(&self) -> Arc<dyn Bus> {
-        self.bus().await
+    async fn open_with_store(&self) -> (Arc<dyn Bus>, Arc<dyn Store>) {
+        let bus = self.bus().await;
+        (bus.clone(), bus)
     }
 
     async fn damage(&self, topic: &Topic, position: Position) -> bool {
@@ -79,24 +80,6 @@ impl Backend for Server {
 }
 
 super::suite!(Server::start());
-
-macro_rules! store_case {
-    ($($case:ident),*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                let server = Server::start();
-                store::$case(&*server.bus().await).await;
-            }
-        )*
-    };
-}
-
-store_case!(
-    a_batch_is_written_as_a_whole_or_not_at_all,
-    of_concurrent_writers_with_one_expectation_one_wins,
-    a_scan_answers_a_prefix_in_key_order
-);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_a_server_that_writes_before_it_answers_is_durable() {

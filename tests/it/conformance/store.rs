@@ -4,6 +4,8 @@ use bytes::Bytes;
 use penstock::fault::FaultKind;
 use penstock::flow::{Expect, Revision, Store, Write};
 
+use super::Backend;
+
 fn put(key: &str, value: &str, expect: Expect) -> Write {
     Write { key: Bytes::copy_from_slice(key.as_bytes()), value: Some(Bytes::copy_from_slice(value.as_bytes())), expect }
 }
@@ -23,7 +25,9 @@ async fn refused(store: &dyn Store, batch: Vec<Write>) {
 }
 
 /// Conditional writes, all or none; `reopen` is called in the middle.
-pub async fn a_batch_is_written_as_a_whole_or_not_at_all(store: &dyn Store) {
+pub async fn a_batch_is_written_as_a_whole_or_not_at_all(backend: &dyn Backend) {
+    let (bus, store) = backend.open_with_store().await;
+    let store = &*store;
     assert_eq!(read(store, "a").await, None);
     let revisions = store.write(vec![put("a", "1", Expect::Absent), put("b", "", Expect::Anything)]).await.unwrap();
     assert_eq!(read(store, "a").await, Some(("1".to_owned(), revisions[0])));
@@ -45,10 +49,13 @@ pub async fn a_batch_is_written_as_a_whole_or_not_at_all(store: &dyn Store) {
     refused(store, vec![put("a", "4", Expect::Revision(next[0]))]).await;
     let again = store.write(vec![put("a", "5", Expect::Absent)]).await.unwrap();
     assert!(!next.contains(&again[0]) && !revisions.contains(&again[0]), "a revision came back");
+    bus.close().await.unwrap();
 }
 
 /// One writer of many wins each round.
-pub async fn of_concurrent_writers_with_one_expectation_one_wins(store: &dyn Store) {
+pub async fn of_concurrent_writers_with_one_expectation_one_wins(backend: &dyn Backend) {
+    let (bus, store) = backend.open_with_store().await;
+    let store = &*store;
     let mut revision = store.write(vec![put("n", "0", Expect::Anything)]).await.unwrap()[0];
     for _ in 0..20 {
         let attempts = (0..8).map(|_| store.write(vec![put("n", "x", Expect::Revision(revision))]));
@@ -57,9 +64,12 @@ pub async fn of_concurrent_writers_with_one_expectation_one_wins(store: &dyn Sto
         assert_eq!(won.len(), 1);
         revision = won[0];
     }
+    bus.close().await.unwrap();
 }
 
-pub async fn a_scan_answers_a_prefix_in_key_order(store: &dyn Store) {
+pub async fn a_scan_answers_a_prefix_in_key_order(backend: &dyn Backend) {
+    let (bus, store) = backend.open_with_store().await;
+    let store = &*store;
     let keys = ["p/1", "p/10", "p/2", "p", "q", "p/", "o/3"];
     store.write(keys.iter().map(|key| put(key, key, Expect::Anything)).collect()).await.unwrap();
     let scan = |prefix: &'static str, limit| async move {
@@ -70,4 +80,5 @@ pub async fn a_scan_answers_a_prefix_in_key_order(store: &dyn Store) {
     assert_eq!(scan("p/", 2).await, ["p/", "p/1"]);
     assert_eq!(scan("x", 100).await, [] as [&str; 0]);
     assert_eq!(scan("", 100).await, ["o/3", "p", "p/", "p/1", "p/10", "p/2", "q"]);
+    bus.close().await.unwrap();
 }
