@@ -5,11 +5,13 @@
 //! - [`http`]: the HTTP binding 1.0.2: binary, structured and batched messages.
 //! - [`kafka`]: the Kafka binding: binary and structured messages.
 //! - [`nats`]: the NATS binding: binary, structured and bare messages.
+//! - `binary`: what the binary mode of all bindings has in common.
 //! - [`properties`]: the MQTT and AMQP bindings, whose messages have properties and a content type.
 //!
 //! Every reader refuses what is no `CloudEvent` with its reason and bounds what it takes; every
 //! writer keeps the data bytes. Pure: bytes in, values out.
 
+mod binary;
 pub mod http;
 pub mod json;
 pub mod kafka;

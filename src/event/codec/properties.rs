@@ -9,9 +9,10 @@
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
+use super::binary::Binary;
 use super::http::{Message, read as read_http};
-use super::{Value, add, json};
-use crate::event::{Data, Draft, Event, InvalidEvent, SPEC_VERSION};
+use super::{Value, json};
+use crate::event::{Event, InvalidEvent};
 
 /// Reads a message whose attributes, without the prefix that the binding gives their names, are
 /// `attributes`. Names that no attribute can have are other people's, and skipped.
@@ -45,39 +46,13 @@ fn binary<'a>(
     content_type: Option<&'a str>,
     body: &[u8],
 ) -> Result<Event, InvalidEvent> {
-    let mut draft = Draft::new("", "", "");
-    let mut version = None;
+    let mut binary = Binary::new(content_type);
     for (name, value) in attributes {
-        let slot = match name {
-            "id" => &mut draft.id,
-            "source" => &mut draft.source,
-            "type" => &mut draft.ty,
-            "specversion" => version.get_or_insert_default(),
-            // The MQTT binding's own example repeats it; the real one wins.
-            "datacontenttype" if content_type.is_some() => continue,
-            _ if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) || name == "data" => {
-                continue;
-            }
-            _ => {
-                add(&mut draft, name, value)?;
-                continue;
-            }
-        };
-        if !slot.is_empty() {
-            return Err(super::duplicate(name));
+        if name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) && name != "data" {
+            binary.take(name, value)?;
         }
-        *slot = value.into_text();
     }
-    match version.as_deref() {
-        Some(SPEC_VERSION) => {}
-        Some(other) => return Err(InvalidEvent::SpecVersion(other.to_owned())),
-        None => return Err(InvalidEvent::MissingAttribute("specversion")),
-    }
-    if let Some(content_type) = content_type {
-        add(&mut draft, "datacontenttype", content_type.into())?;
-    }
-    draft.data = (!body.is_empty()).then(|| Data::detect(body));
-    draft.build()
+    binary.finish(body)
 }
 
 #[cfg(test)]

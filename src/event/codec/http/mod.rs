@@ -13,8 +13,9 @@ pub use write::{write_batch, write_binary, write_structured};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
-use super::{Format, add, essence, json, protobuf};
-use crate::event::{Data, Draft, Event, InvalidEvent, SPEC_VERSION, Value};
+use super::binary::Binary;
+use super::{Format, essence, json, protobuf};
+use crate::event::{Event, InvalidEvent, Value};
 
 /// What a message carries.
 #[derive(Debug, PartialEq)]
@@ -95,8 +96,7 @@ fn content_type_error(reason: String) -> InvalidEvent {
 }
 
 fn read_binary(headers: &HeaderMap, content_type: Option<&str>, body: &[u8]) -> Result<Event, InvalidEvent> {
-    let mut draft = Draft::new("", "", "");
-    let mut version = None;
+    let mut binary = Binary::new(content_type);
     for (name, value) in headers {
         // Header names are lower case here whatever was sent.
         let Some(name) = name.as_str().strip_prefix("ce-") else { continue };
@@ -104,34 +104,9 @@ fn read_binary(headers: &HeaderMap, content_type: Option<&str>, body: &[u8]) -> 
             name: name.to_owned(),
             reason: format!("the ce-{name} header {reason}"),
         })?;
-        let slot = match name {
-            "id" => &mut draft.id,
-            "source" => &mut draft.source,
-            "type" => &mut draft.ty,
-            "specversion" => version.get_or_insert_default(),
-            // The binding has no such header; where someone sends it, the real one wins.
-            "datacontenttype" if content_type.is_some() => continue,
-            _ => {
-                add(&mut draft, name, Value::String(text))?;
-                continue;
-            }
-        };
-        if !slot.is_empty() {
-            return Err(super::duplicate(name));
-        }
-        *slot = text;
+        binary.take(name, Value::String(text))?;
     }
-    match version.as_deref() {
-        Some(SPEC_VERSION) => {}
-        Some(other) => return Err(InvalidEvent::SpecVersion(other.to_owned())),
-        None => return Err(InvalidEvent::MissingAttribute("specversion")),
-    }
-    if let Some(content_type) = content_type {
-        add(&mut draft, "datacontenttype", content_type.into())?;
-    }
-    // HTTP cannot tell empty data from none.
-    draft.data = (!body.is_empty()).then(|| Data::detect(body));
-    draft.build()
+    binary.finish(body)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::{Data, Draft};
 
 fn headers(pairs: &[(&'static str, &'static [u8])]) -> HeaderMap {
     pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_bytes(value).unwrap())).collect()
