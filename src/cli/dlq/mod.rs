@@ -53,7 +53,7 @@ enum Command {
     /// Sends the events of dead letters again; a letter is forgotten once the bus has its event
     Replay(Replay),
     /// Forgets dead letters
-    Drop(Forget),
+    Drop(Change),
 }
 
 /// Where they are, and which.
@@ -89,7 +89,7 @@ struct Common {
 }
 
 #[derive(Args, Clone, Debug)]
-struct Replay {
+struct Change {
     #[command(flatten)]
     common: Common,
 
@@ -100,6 +100,12 @@ struct Replay {
     /// Only tell what would be done
     #[arg(long)]
     dry_run: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+struct Replay {
+    #[command(flatten)]
+    change: Change,
 
     /// Where events go
     #[arg(long, default_value = "subscriber", value_name = "GOAL")]
@@ -122,20 +128,6 @@ struct Replay {
     group: String,
 }
 
-#[derive(Args, Clone, Debug)]
-struct Forget {
-    #[command(flatten)]
-    common: Common,
-
-    /// All dead letters, when nothing else says which
-    #[arg(long)]
-    all: bool,
-
-    /// Only tell what would be done
-    #[arg(long)]
-    dry_run: bool,
-}
-
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
     rate.ok_or_else(|| format!("{text:?} is no number of events a second, such as 10 or 0.5"))
@@ -147,8 +139,8 @@ impl Command {
         let (action, common, all, dry_run) = match &self {
             Self::List(common) => (Action::List, common, true, false),
             Self::Show(common) => (Action::Show, common, true, false),
-            Self::Replay(replay) => (Action::Replay, &replay.common, replay.all, replay.dry_run),
-            Self::Drop(forget) => (Action::Drop, &forget.common, forget.all, forget.dry_run),
+            Self::Replay(Replay { change, .. }) => (Action::Replay, &change.common, change.all, change.dry_run),
+            Self::Drop(change) => (Action::Drop, &change.common, change.all, change.dry_run),
         };
         let mut order = Order {
             action,
