@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::buses::{self, embedded, jetstream, redis};
-use crate::fault::Fault;
-use crate::flow::{Bus, Outlet, Sink, Source, Store, Topic};
+use crate::fault::{Fault, FaultKind};
+use crate::flow::{Bus, Entry, Outlet, Sink, Source, Store, Topic};
 use crate::sinks;
 use crate::sources::{self, cron, http, kafka, kubernetes, mqtt, nats, rabbitmq, s3};
 use crate::task::Clock;
@@ -37,14 +37,20 @@ pub struct S3Webhook {
     pub s3: s3::Config,
 }
 
-/// What makes events of what an object storage posts.
-pub fn s3_reader(config: s3::Config) -> http::Reader {
-    http::Reader::new(move |body| s3::posted(body, &config))
-}
-
 impl SourceConfig {
+    /// Whether the source keeps how far it has come in a store.
+    pub fn keeps_state(&self) -> bool {
+        matches!(self, Self::Cron(_) | Self::Kubernetes(_))
+    }
+
+    /// What a source is made of, with the default type.
+    pub fn entry(self, outlet: Outlet, identity: String, source: String) -> Entry<Self> {
+        let ty = self.default_type().to_owned();
+        Entry { config: self, outlet, identity, source, ty }
+    }
+
     /// The `type` of events that are no `CloudEvents` when they come.
-    pub fn default_type(&self) -> &'static str {
+    fn default_type(&self) -> &'static str {
         match self {
             Self::Cron(_) => cron::DEFAULT_TYPE,
             Self::Http(_) => http::DEFAULT_TYPE,
@@ -60,81 +66,68 @@ impl SourceConfig {
     }
 }
 
-/// One event of an `EventSource`, with everything that its source needs.
-pub struct Feed {
-    pub config: SourceConfig,
-    pub outlet: Outlet,
-    /// `namespace/source/event`: what tells it apart from all others, and the name under which the
-    /// source keeps state.
-    pub identity: String,
-    /// Where the source keeps state.
-    pub store: Arc<dyn Store>,
+/// What listens to one entry.
+pub enum Listener {
+    Source(Box<dyn Source>),
+    /// A path of a port, which others may share.
+    Webhook(Box<http::Entry>),
 }
 
-impl Feed {
-    /// The `source` of events that are no `CloudEvents` when they come.
-    pub fn origin(&self) -> String {
-        format!("/{}", self.identity)
-    }
+/// Makes what listens to an entry. `store` is where it keeps how far it has come, if it [does](SourceConfig::keeps_state).
+///
+/// # Errors
+/// `Unsupported` when this build has no client for it.
+pub fn listener(entry: Entry<SourceConfig>, store: Option<Arc<dyn Store>>, clock: &Clock) -> Result<Listener, Fault> {
+    let stateless = || Fault::new(FaultKind::Internal, "make a source", "it has no place to keep how far it has come");
+    let clock = clock.clone();
+    let (config, entry) = entry.split();
+    let source: Box<dyn Source> = match config {
+        SourceConfig::Cron(config) => {
+            Box::new(cron::Source::new(vec![entry.with(config)], store.ok_or_else(stateless)?, clock))
+        }
+        SourceConfig::Http(config) => return Ok(webhook(entry.with(config), None)),
+        #[cfg(feature = "kafka")]
+        SourceConfig::Kafka(config) => Box::new(kafka::Source::new(entry.with(*config), clock)),
+        #[cfg(not(feature = "kafka"))]
+        SourceConfig::Kafka(_) => return Err(without_kafka()),
+        SourceConfig::Kubernetes(config) => {
+            Box::new(kubernetes::Source::new(entry.with(*config), store.ok_or_else(stateless)?, clock))
+        }
+        SourceConfig::Mqtt(config) => Box::new(mqtt::Source::new(entry.with(*config), clock)),
+        SourceConfig::Nats(config) => Box::new(nats::Source::new(entry.with(*config), clock)),
+        SourceConfig::Redis(config) => Box::new(sources::redis::Source::new(entry.with(*config))),
+        SourceConfig::Rabbitmq(config) => Box::new(rabbitmq::Source::new(entry.with(*config), clock)),
+        SourceConfig::S3Webhook(both) => {
+            let S3Webhook { http, s3 } = *both;
+            let reader = http::Reader::new(move |body| s3::posted(body, &s3));
+            return Ok(webhook(entry.with(http), Some(reader)));
+        }
+        SourceConfig::S3Listen(config) => Box::new(s3::Source::new(entry.with(*config), clock)),
+    };
+    Ok(Listener::Source(source))
 }
 
-/// Makes the sources of all feeds. Webhooks share their ports, which are open when this returns,
-/// on the address `host`.
+fn webhook(entry: Entry<http::Config>, reader: Option<http::Reader>) -> Listener {
+    let Entry { config, outlet, source, ty, .. } = entry;
+    Listener::Webhook(Box::new(http::Entry { config, outlet, source, ty, reader }))
+}
+
+/// Makes the sources of all entries, each with the store for how far it has come. Webhooks share their ports, which are
+/// open when this returns, on the address `host`.
 ///
 /// # Errors
 /// When a port cannot be had, or a secret cannot be used.
-pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Vec<Box<dyn Source>>, Fault> {
+pub async fn sources(
+    entries: Vec<(Entry<SourceConfig>, Arc<dyn Store>)>,
+    host: IpAddr,
+    clock: &Clock,
+) -> Result<Vec<Box<dyn Source>>, Fault> {
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     let mut webhooks: BTreeMap<u16, Vec<http::Entry>> = BTreeMap::new();
-    for feed in feeds {
-        let source = feed.origin();
-        let Feed { config, outlet, identity, store } = feed;
-        let ty = config.default_type().to_owned();
-        match config {
-            SourceConfig::Cron(config) => {
-                let entry = cron::Entry { config, outlet, identity, source, ty };
-                sources.push(Box::new(cron::Source::new(vec![entry], store, clock.clone())));
-            }
-            SourceConfig::Http(config) => {
-                let entries = webhooks.entry(config.port).or_default();
-                entries.push(http::Entry { config, outlet, source, ty, reader: None });
-            }
-            #[cfg(feature = "kafka")]
-            SourceConfig::Kafka(config) => {
-                let entry = kafka::Entry { config: *config, outlet, identity, source, ty };
-                sources.push(Box::new(kafka::Source::new(entry, clock.clone())));
-            }
-            #[cfg(not(feature = "kafka"))]
-            SourceConfig::Kafka(_) => return Err(without_kafka()),
-            SourceConfig::Kubernetes(config) => {
-                let entry = kubernetes::Entry { config: *config, outlet, identity, source, ty };
-                sources.push(Box::new(kubernetes::Source::new(entry, store, clock.clone())));
-            }
-            SourceConfig::Mqtt(config) => {
-                let entry = mqtt::Entry { config: *config, outlet, identity, source, ty };
-                sources.push(Box::new(mqtt::Source::new(entry, clock.clone())));
-            }
-            SourceConfig::Nats(config) => {
-                let entry = nats::Entry { config: *config, outlet, identity, source, ty };
-                sources.push(Box::new(nats::Source::new(entry, clock.clone())));
-            }
-            SourceConfig::Redis(config) => {
-                let entry = sources::redis::Entry { config: *config, outlet, identity, source, ty };
-                sources.push(Box::new(sources::redis::Source::new(entry)));
-            }
-            SourceConfig::Rabbitmq(config) => {
-                let entry = rabbitmq::Entry { config: *config, outlet, identity, source, ty };
-                sources.push(Box::new(rabbitmq::Source::new(entry, clock.clone())));
-            }
-            SourceConfig::S3Webhook(both) => {
-                let S3Webhook { http: config, s3 } = *both;
-                let entries = webhooks.entry(config.port).or_default();
-                entries.push(http::Entry { config, outlet, source, ty, reader: Some(s3_reader(s3)) });
-            }
-            SourceConfig::S3Listen(config) => {
-                let entry = s3::Entry { config: *config, outlet };
-                sources.push(Box::new(s3::Source::new(entry, clock.clone())));
-            }
+    for (entry, store) in entries {
+        match listener(entry, Some(store), clock)? {
+            Listener::Source(source) => sources.push(source),
+            Listener::Webhook(entry) => webhooks.entry(entry.config.port).or_default().push(*entry),
         }
     }
     for entries in webhooks.into_values() {
@@ -148,7 +141,6 @@ pub async fn sources(feeds: Vec<Feed>, host: IpAddr, clock: &Clock) -> Result<Ve
 /// This build has no client of Kafka.
 #[cfg(not(feature = "kafka"))]
 fn without_kafka() -> Fault {
-    use crate::fault::FaultKind;
     Fault::new(FaultKind::Unsupported, "use Kafka", "penstock was built without the feature \"kafka\"")
 }
 

@@ -23,7 +23,7 @@ pub use handout::{Handout, Kept};
 pub use name::{Group, InvalidName, Topic};
 pub use receipt::{Poison, Position, Receipt, Received, Settle, Verdict};
 pub use sink::{Accepted, Sink};
-pub use source::{Outlet, Source, outlet};
+pub use source::{Entry, Outlet, Source, outlet};
 pub use store::{Expect, Revision, Store, Stored, Write};
 
 #[cfg(test)]

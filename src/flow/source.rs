@@ -20,6 +20,34 @@ pub fn outlet(bound: usize) -> (Outlet, mpsc::Receiver<Received>) {
     (Outlet { sender, max_event_bytes: usize::MAX }, receiver)
 }
 
+/// What a source listens to, as its settings `C` say, and where its events go.
+#[derive(Clone, Debug)]
+pub struct Entry<C> {
+    pub config: C,
+    pub outlet: Outlet,
+    /// What tells it apart from all others, `namespace/source/event` or the name of a Component. What it keeps is named
+    /// after it, here and at its broker, unless the settings name it.
+    pub identity: String,
+    /// The `source` of events that are no `CloudEvents` when they come.
+    pub source: String,
+    /// Their `type`.
+    pub ty: String,
+}
+
+impl<C> Entry<C> {
+    /// The settings, and the rest.
+    pub fn split(self) -> (C, Entry<()>) {
+        let Self { config, outlet, identity, source, ty } = self;
+        (config, Entry { config: (), outlet, identity, source, ty })
+    }
+
+    /// The same with other settings.
+    pub fn with<D>(self, config: D) -> Entry<D> {
+        let Self { outlet, identity, source, ty, .. } = self;
+        Entry { config, outlet, identity, source, ty }
+    }
+}
+
 impl Outlet {
     /// The same outlet; its far end keeps events of at most `max_event_bytes` whole.
     #[must_use]

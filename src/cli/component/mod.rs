@@ -13,7 +13,7 @@ use clap::builder::PossibleValuesParser;
 
 use super::admin::{Admin, Watched};
 use super::{limits, signals};
-use crate::component::{Factory, Kind, Server};
+use crate::component::{Kind, Server};
 use crate::fault::Fault;
 use crate::sources::http::Ports;
 use crate::task::{Clock, Group, Shutdown};
@@ -21,9 +21,7 @@ use crate::telemetry::Metrics;
 use attributes::Attributed;
 
 use bus::{BusKind, Buses};
-#[cfg(feature = "kafka")]
-use source::KafkaSource;
-use source::{CronSource, HttpSource, KubernetesSource, MqttSource, NatsSource, RabbitmqSource, RedisSource, S3Source};
+use source::{Means, SourceKind};
 
 /// The kinds that are compiled in.
 const KINDS: &[&str] = &[
@@ -163,25 +161,28 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
 fn kinds(options: &Offer, buses: &Arc<Buses>, clock: &Clock) -> Vec<Kind> {
     let wanted = |name: &str| options.kind.is_empty() || options.kind.iter().any(|kind| kind == name);
     let bus = |name, read| Kind { name, keeps_state: true, factory: Arc::new(BusKind { buses: buses.clone(), read }) };
-    let source =
-        |name, factory: Arc<dyn Factory>| Kind { name, keeps_state: false, factory: Arc::new(Attributed(factory)) };
     let ports = Arc::new(Ports::new(options.bind, clock.clone()));
+    let means = Arc::new(Means { buses: buses.clone(), ports, clock: clock.clone() });
+    let source = |name, read| {
+        let factory = Attributed(Arc::new(SourceKind { means: means.clone(), read }));
+        Kind { name, keeps_state: false, factory: Arc::new(factory) }
+    };
     let kinds = [
         bus("eventbus.embedded", bus::embedded),
         bus("eventbus.jetstream", bus::jetstream),
         #[cfg(feature = "kafka")]
         bus("eventbus.kafka", bus::kafka),
         bus("eventbus.redis", bus::redis),
-        source("eventsource.http", Arc::new(HttpSource { ports: ports.clone() })),
-        source("eventsource.cron", Arc::new(CronSource { buses: buses.clone(), clock: clock.clone() })),
+        source("eventsource.http", source::http),
+        source("eventsource.cron", source::cron),
         #[cfg(feature = "kafka")]
-        source("eventsource.kafka", Arc::new(KafkaSource { clock: clock.clone() })),
-        source("eventsource.kubernetes", Arc::new(KubernetesSource { buses: buses.clone(), clock: clock.clone() })),
-        source("eventsource.mqtt", Arc::new(MqttSource { clock: clock.clone() })),
-        source("eventsource.nats", Arc::new(NatsSource { clock: clock.clone() })),
-        source("eventsource.redis", Arc::new(RedisSource)),
-        source("eventsource.rabbitmq", Arc::new(RabbitmqSource { clock: clock.clone() })),
-        source("eventsource.s3", Arc::new(S3Source { ports, clock: clock.clone() })),
+        source("eventsource.kafka", source::kafka),
+        source("eventsource.kubernetes", source::kubernetes),
+        source("eventsource.mqtt", source::mqtt),
+        source("eventsource.nats", source::nats),
+        source("eventsource.redis", source::redis),
+        source("eventsource.rabbitmq", source::rabbitmq),
+        source("eventsource.s3", source::s3),
     ];
     kinds.into_iter().filter(|kind| wanted(kind.name)).collect()
 }

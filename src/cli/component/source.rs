@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use super::bus::Buses;
 use crate::api::Problems;
 use crate::api::event_source::S3Event;
-use crate::api::metadata::{self, Key, Metadata};
+use crate::api::metadata::{self, Metadata};
 use crate::buses::embedded;
-use crate::catalog::{BusConfig, S3Webhook, SourceConfig, s3_reader};
+use crate::catalog::{self, BusConfig, Listener, S3Webhook, SourceConfig};
 use crate::component::{Factory, Made};
 use crate::event::Draft;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::outlet;
+use crate::sources::http::Ports;
 #[cfg(feature = "kafka")]
 use crate::sources::kafka;
 use crate::sources::{cron, http, kubernetes, mqtt, nats, rabbitmq, redis, s3};
@@ -29,207 +30,82 @@ const SCHEDULES: &str = "schedules";
 /// and the Component's name when absent.
 const SOURCE: &str = "source";
 
-/// Webhooks: one Component is one path; Components may share a port.
-pub struct HttpSource {
-    pub ports: Arc<http::Ports>,
-}
-
-#[async_trait]
-impl Factory for HttpSource {
-    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
-        let mut problems = Problems::new();
-        let (metadata, source) = origin(instance, metadata, &mut problems);
-        let config = http::Config::from_metadata(instance, &metadata, &mut problems);
-        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
-        let (outlet, events) = outlet(OUTLET_BOUND);
-        let entry = http::Entry { config, outlet, source, ty: http::DEFAULT_TYPE.to_owned(), reader: None };
-        Ok(Made::Source { source: self.ports.join(entry).await?, events })
-    }
-}
-
-/// Schedules: one Component is one schedule.
-pub struct CronSource {
+/// What all sources are made with.
+pub struct Means {
     pub buses: Arc<Buses>,
+    pub ports: Arc<Ports>,
     pub clock: Clock,
 }
 
-#[async_trait]
-impl Factory for CronSource {
-    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
-        let mut problems = Problems::new();
-        let (metadata, source) = origin(instance, metadata, &mut problems);
-        let config = cron::Config::from_metadata(&metadata, &mut problems);
-        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
-        let opened =
-            self.buses.open(SCHEDULES, SCHEDULES, BusConfig::Embedded(embedded::config::Config::default())).await?;
-        let (outlet, events) = outlet(OUTLET_BOUND);
-        let entry =
-            cron::Entry { config, outlet, identity: instance.to_owned(), source, ty: cron::DEFAULT_TYPE.to_owned() };
-        let source = cron::Source::new(vec![entry], opened.store, self.clock.clone());
-        Ok(Made::Source { source: Box::new(source), events })
-    }
-}
+/// Reads the metadata of the Component of that name as settings; `None` when something is wrong.
+type Read = fn(&str, &Metadata, &mut Problems) -> Option<SourceConfig>;
 
-/// Kubernetes: one Component is one kind of object.
-pub struct KubernetesSource {
-    pub buses: Arc<Buses>,
-    pub clock: Clock,
+/// One kind of source: each Component is one source, but for webhooks, which are paths of ports that they may share.
+pub struct SourceKind {
+    pub means: Arc<Means>,
+    pub read: Read,
 }
 
 #[async_trait]
-impl Factory for KubernetesSource {
+impl Factory for SourceKind {
     async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
+        let Means { buses, ports, clock } = &*self.means;
         let mut problems = Problems::new();
         let (metadata, source) = origin(instance, metadata, &mut problems);
-        let config = kubernetes::Config::from_metadata(&metadata, &mut problems);
+        let config = (self.read)(instance, &metadata, &mut problems);
         let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
-        let opened =
-            self.buses.open(SCHEDULES, SCHEDULES, BusConfig::Embedded(embedded::config::Config::default())).await?;
-        let (outlet, events) = outlet(OUTLET_BOUND);
-        let (identity, ty) = (instance.to_owned(), kubernetes::DEFAULT_TYPE.to_owned());
-        let entry = kubernetes::Entry { config, outlet, identity, source, ty };
-        let source = kubernetes::Source::new(entry, opened.store, self.clock.clone());
-        Ok(Made::Source { source: Box::new(source), events })
-    }
-}
-
-/// MQTT: one Component is one topic filter.
-pub struct MqttSource {
-    pub clock: Clock,
-}
-
-#[async_trait]
-impl Factory for MqttSource {
-    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
-        let mut problems = Problems::new();
-        let (metadata, source) = origin(instance, metadata, &mut problems);
-        let config = mqtt::Config::from_metadata(&metadata, &mut problems);
-        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
-        let (outlet, events) = outlet(OUTLET_BOUND);
-        let entry =
-            mqtt::Entry { config, outlet, identity: instance.to_owned(), source, ty: mqtt::DEFAULT_TYPE.to_owned() };
-        Ok(Made::Source { source: Box::new(mqtt::Source::new(entry, self.clock.clone())), events })
-    }
-}
-
-/// Kafka: one Component is one topic.
-#[cfg(feature = "kafka")]
-pub struct KafkaSource {
-    pub clock: Clock,
-}
-
-#[cfg(feature = "kafka")]
-#[async_trait]
-impl Factory for KafkaSource {
-    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
-        let mut problems = Problems::new();
-        let (metadata, source) = origin(instance, metadata, &mut problems);
-        let config = kafka::Config::from_metadata(&metadata, &mut problems);
-        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
-        let (outlet, events) = outlet(OUTLET_BOUND);
-        let entry =
-            kafka::Entry { config, outlet, identity: instance.to_owned(), source, ty: kafka::DEFAULT_TYPE.to_owned() };
-        Ok(Made::Source { source: Box::new(kafka::Source::new(entry, self.clock.clone())), events })
-    }
-}
-
-/// NATS: one Component is one subject.
-pub struct NatsSource {
-    pub clock: Clock,
-}
-
-#[async_trait]
-impl Factory for NatsSource {
-    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
-        let mut problems = Problems::new();
-        let (metadata, source) = origin(instance, metadata, &mut problems);
-        let config = nats::Config::from_metadata(&metadata, &mut problems);
-        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
-        let (outlet, events) = outlet(OUTLET_BOUND);
-        let entry =
-            nats::Entry { config, outlet, identity: instance.to_owned(), source, ty: nats::DEFAULT_TYPE.to_owned() };
-        Ok(Made::Source { source: Box::new(nats::Source::new(entry, self.clock.clone())), events })
-    }
-}
-
-/// Redis: one Component is one stream.
-pub struct RedisSource;
-
-#[async_trait]
-impl Factory for RedisSource {
-    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
-        let mut problems = Problems::new();
-        let (metadata, source) = origin(instance, metadata, &mut problems);
-        let config = redis::Config::from_metadata(instance, &metadata, &mut problems);
-        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
-        let (outlet, events) = outlet(OUTLET_BOUND);
-        let entry =
-            redis::Entry { config, outlet, identity: instance.to_owned(), source, ty: redis::DEFAULT_TYPE.to_owned() };
-        Ok(Made::Source { source: Box::new(redis::Source::new(entry)), events })
-    }
-}
-
-/// `RabbitMQ`: one Component is one queue.
-pub struct RabbitmqSource {
-    pub clock: Clock,
-}
-
-#[async_trait]
-impl Factory for RabbitmqSource {
-    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
-        let mut problems = Problems::new();
-        let (metadata, source) = origin(instance, metadata, &mut problems);
-        let config = rabbitmq::Config::from_metadata(&metadata, &mut problems);
-        let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
-        let (outlet, events) = outlet(OUTLET_BOUND);
-        let entry = rabbitmq::Entry {
-            config,
-            outlet,
-            identity: instance.to_owned(),
-            source,
-            ty: rabbitmq::DEFAULT_TYPE.to_owned(),
+        let store = if config.keeps_state() {
+            let bus = BusConfig::Embedded(embedded::config::Config::default());
+            Some(buses.open(SCHEDULES, SCHEDULES, bus).await?.store)
+        } else {
+            None
         };
-        Ok(Made::Source { source: Box::new(rabbitmq::Source::new(entry, self.clock.clone())), events })
-    }
-}
-
-/// Object storage: one Component is one bucket's notifications, or those of all.
-pub struct S3Source {
-    pub ports: Arc<http::Ports>,
-    pub clock: Clock,
-}
-
-#[async_trait]
-impl Factory for S3Source {
-    async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
-        let mut problems = Problems::new();
-        let (metadata, origin) = origin(instance, metadata, &mut problems);
-        let config = s3_config(instance, &metadata, &mut problems).filter(|_| problems.is_empty());
         let (outlet, events) = outlet(OUTLET_BOUND);
-        let source = match config.ok_or_else(|| refused(&problems))? {
-            SourceConfig::S3Webhook(both) => {
-                let S3Webhook { http: config, s3 } = *both;
-                let (source, ty) = (origin, s3::TYPE_PREFIX.to_owned());
-                let entry = http::Entry { config, outlet, source, ty, reader: Some(s3_reader(s3)) };
-                self.ports.join(entry).await?
-            }
-            SourceConfig::S3Listen(config) => {
-                Box::new(s3::Source::new(s3::Entry { config: *config, outlet }, self.clock.clone()))
-            }
-            _ => return Err(refused(&problems)),
+        let source = match catalog::listener(config.entry(outlet, instance.to_owned(), source), store, clock)? {
+            Listener::Source(source) => source,
+            Listener::Webhook(entry) => ports.join(*entry).await?,
         };
         Ok(Made::Source { source, events })
     }
 }
 
-/// The keys of a Component of this kind: its own, and those of the webhook that it may be.
-fn s3_keys() -> Vec<Key> {
-    [&s3::config::KEYS[..], &http::config::KEYS[..]].concat()
+pub fn http(instance: &str, metadata: &Metadata, problems: &mut Problems) -> Option<SourceConfig> {
+    http::Config::from_metadata(instance, metadata, problems).map(SourceConfig::Http)
 }
 
-/// Reads the metadata of a Component; `None` when a problem was found.
-pub fn s3_config(instance: &str, metadata: &Metadata, problems: &mut Problems) -> Option<SourceConfig> {
-    let raw: S3Event = metadata::read(metadata, &s3_keys(), problems)?;
+pub fn cron(_: &str, metadata: &Metadata, problems: &mut Problems) -> Option<SourceConfig> {
+    cron::Config::from_metadata(metadata, problems).map(SourceConfig::Cron)
+}
+
+#[cfg(feature = "kafka")]
+pub fn kafka(_: &str, metadata: &Metadata, problems: &mut Problems) -> Option<SourceConfig> {
+    kafka::Config::from_metadata(metadata, problems).map(Box::new).map(SourceConfig::Kafka)
+}
+
+pub fn kubernetes(_: &str, metadata: &Metadata, problems: &mut Problems) -> Option<SourceConfig> {
+    kubernetes::Config::from_metadata(metadata, problems).map(Box::new).map(SourceConfig::Kubernetes)
+}
+
+pub fn mqtt(_: &str, metadata: &Metadata, problems: &mut Problems) -> Option<SourceConfig> {
+    mqtt::Config::from_metadata(metadata, problems).map(Box::new).map(SourceConfig::Mqtt)
+}
+
+pub fn nats(_: &str, metadata: &Metadata, problems: &mut Problems) -> Option<SourceConfig> {
+    nats::Config::from_metadata(metadata, problems).map(Box::new).map(SourceConfig::Nats)
+}
+
+pub fn redis(instance: &str, metadata: &Metadata, problems: &mut Problems) -> Option<SourceConfig> {
+    redis::Config::from_metadata(instance, metadata, problems).map(Box::new).map(SourceConfig::Redis)
+}
+
+pub fn rabbitmq(_: &str, metadata: &Metadata, problems: &mut Problems) -> Option<SourceConfig> {
+    rabbitmq::Config::from_metadata(metadata, problems).map(Box::new).map(SourceConfig::Rabbitmq)
+}
+
+/// The keys of object storage are its own, and those of the webhook that it may be.
+pub fn s3(instance: &str, metadata: &Metadata, problems: &mut Problems) -> Option<SourceConfig> {
+    let keys = [&s3::config::KEYS[..], &http::config::KEYS[..]].concat();
+    let raw: S3Event = metadata::read(metadata, &keys, problems)?;
     let s3 = s3::Config::from_metadata(&raw, metadata, problems)?;
     match s3.mode {
         s3::config::Mode::Listen(_) => Some(SourceConfig::S3Listen(Box::new(s3))),

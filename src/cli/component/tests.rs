@@ -11,6 +11,7 @@ use crate::api::Problems;
 use crate::api::metadata::Metadata;
 use crate::buses::{embedded, jetstream, kafka, redis};
 use crate::cli::documents;
+use crate::component::Factory;
 use crate::fault::FaultKind;
 use crate::sources::{self, cron, http, kubernetes, mqtt, nats, rabbitmq};
 
@@ -91,7 +92,7 @@ fn every_kind_has_a_component_that_its_parser_takes() {
                 nats::Config::from_metadata(&metadata, &mut problems).unwrap();
             }
             "eventsource.s3" => {
-                source::s3_config("x", &metadata, &mut problems).unwrap();
+                source::s3("x", &metadata, &mut problems).unwrap();
             }
             "eventsource.rabbitmq" => {
                 rabbitmq::Config::from_metadata(&metadata, &mut problems).unwrap();
@@ -139,8 +140,11 @@ async fn an_unknown_key_is_refused_with_the_known_ones() {
 
 #[tokio::test]
 async fn the_attributes_of_a_component_are_judged_and_the_kind_does_not_see_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let buses = Arc::new(Buses::new(folder.path().to_owned(), Clock::system()));
     let ports = Arc::new(Ports::new(IpAddr::from([127, 0, 0, 1]), Clock::system()));
-    let kind: Arc<dyn Factory> = Arc::new(HttpSource { ports });
+    let means = Arc::new(Means { buses, ports, clock: Clock::system() });
+    let kind: Arc<dyn Factory> = Arc::new(SourceKind { means, read: source::http });
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let make = async |name: &str, value: &str| {
         let metadata = pairs(&[("port", &port), (name, value)]);

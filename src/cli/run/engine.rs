@@ -224,12 +224,12 @@ async fn start(
         let (outlet, events) = outlet(OUTLET_BOUND);
         let outlet = outlet.limited(intake::max_event_bytes(&*bus));
         let metrics = context.metrics.intake(&feed.namespace, &feed.source, &feed.event);
-        let entry = catalog::Feed { identity: feed.identity(), config: feed.config, outlet, store };
+        let (identity, origin) = (feed.identity(), feed.origin());
         let settings = intake::Settings {
             bus,
             topic: feed.topic,
             dead_letters: feed.dead_letters,
-            origin: entry.origin(),
+            origin: origin.clone(),
             overrides: feed.overrides,
             clock: context.clock.clone(),
             metrics,
@@ -237,7 +237,7 @@ async fn start(
         // It ends when its source is gone, not when the stop is asked for: a webhook that is being
         // answered waits for its event to be kept.
         group.spawn(Intake::new(events, settings).run(Shutdown::new()));
-        listening.push(entry);
+        listening.push((feed.config.entry(outlet, identity, origin), store));
     }
     for source in catalog::sources(listening, options.bind, &context.clock).await? {
         let run = source.run(group.shutdown().clone());

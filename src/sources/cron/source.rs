@@ -1,19 +1,18 @@
 //! Waits for the ticks and hands them out.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::oneshot;
 
 use super::config::Config;
 use super::mark::{Mark, Past};
 use super::missed::resume;
 use crate::event::{Data, Draft, Event};
-use crate::fault::{Fault, FaultKind, Retry};
-use crate::flow::{self, Outlet, Position, Receipt, Received, Settle, Store, Verdict};
+use crate::fault::{Fault, FaultKind};
+use crate::flow::{self, Handout, Kept, Position, Store};
 use crate::task::{Backoff, Clock, Group, Shutdown, sleep};
 
 /// The longest sleep, and so the longest time until a clock that was set forward is noticed.
@@ -28,18 +27,8 @@ const LATE: SignedDuration = SignedDuration::from_secs(60);
 const BACKOFF: Backoff =
     Backoff { base: Duration::from_secs(1), factor: 2.0, jitter: 0.2, cap: Duration::from_secs(30) };
 
-/// One schedule and where its ticks go.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    pub config: Config,
-    pub outlet: Outlet,
-    /// `namespace/source/event`: begins every tick's id and names what the store keeps.
-    pub identity: String,
-    /// The `source` of the ticks.
-    pub source: String,
-    /// The `type` of the ticks, such as [`super::DEFAULT_TYPE`].
-    pub ty: String,
-}
+/// One schedule and where its ticks go. The identity begins every tick's id.
+pub type Entry = flow::Entry<Config>;
 
 /// Runs schedules, each on its own: one that cannot hand out its ticks does not stop the others.
 pub struct Source {
@@ -155,44 +144,19 @@ impl Timer {
 
     /// Hands a tick out until it is kept; breaks when the stop was asked for before that.
     async fn emit(&self, tick: Timestamp) -> Result<ControlFlow<()>, Fault> {
-        let event = self.event(tick)?;
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let (outcome, verdict) = Outcome::new();
-            let received = Received {
-                event: Ok(event.clone()),
-                position: Position { major: u64::try_from(tick.as_microsecond()).unwrap_or_default(), minor: 0 },
-                appended: tick,
-                attempt,
-                receipt: Receipt::new(outcome, 0),
-            };
-            // Both are cancel-safe, and a tick that was not taken comes again after the restart.
-            tokio::select! {
-                biased;
-                () = self.shutdown.requested() => return Ok(ControlFlow::Break(())),
-                sent = self.entry.outlet.send(received) => sent?,
+        let position = Position { major: u64::try_from(tick.as_microsecond()).unwrap_or_default(), minor: 0 };
+        let outlet = self.entry.outlet.clone();
+        // Even one that is refused for good comes again: the ticks after it would not fare better.
+        let handout = Handout::new(outlet, Ok(self.event(tick)?), position, tick, 1).insisting();
+        match handout.kept(BACKOFF, self.shutdown.clone()).await {
+            Kept::Yes => {
+                self.save(tick).await;
+                Ok(ControlFlow::Continue(()))
             }
-            // A receipt that is out is waited for even when stopping: it is settled or dropped.
-            let fault = match verdict.await {
-                Ok(Verdict::Ack) => {
-                    self.save(tick).await;
-                    return Ok(ControlFlow::Continue(()));
-                }
-                Ok(Verdict::Nack(fault)) => fault,
-                Ok(Verdict::Dropped) | Err(_) => Fault::new(FaultKind::Closed, "keep a tick", "nobody answered for it"),
-            };
-            let pause = match fault.retry() {
-                Retry::After(pause) => pause.min(BACKOFF.cap),
-                // Refused for good, too: the ticks after it would not fare better.
-                Retry::Backoff | Retry::Never => BACKOFF.pause(attempt),
-            };
-            if !self.shutdown.is_requested() {
-                tracing::warn!(id = event.id(), fault = fault.chain(), attempt, "a tick was not kept, and comes again");
-            }
-            if self.pause(pause).await.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
+            // It comes again after the restart.
+            Kept::Stopped if self.shutdown.is_requested() => Ok(ControlFlow::Break(())),
+            Kept::Stopped => Err(Fault::new(FaultKind::Closed, "keep a tick", "nobody takes it")),
+            Kept::Never(fault) => Err(fault),
         }
     }
 
@@ -225,23 +189,5 @@ impl Timer {
             () = self.shutdown.requested() => ControlFlow::Break(()),
             () = sleep(pause) => ControlFlow::Continue(()),
         }
-    }
-}
-
-/// Passes one receipt's verdict on.
-struct Outcome(Mutex<Option<oneshot::Sender<Verdict>>>);
-
-impl Outcome {
-    fn new() -> (Arc<Self>, oneshot::Receiver<Verdict>) {
-        let (sender, receiver) = oneshot::channel();
-        (Arc::new(Self(Mutex::new(Some(sender)))), receiver)
-    }
-}
-
-impl Settle for Outcome {
-    fn settle(&self, _: u64, verdict: Verdict) {
-        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // A timer that was aborted does not want to know.
-        drop(sender.map(|sender| sender.send(verdict)));
     }
 }

@@ -8,10 +8,13 @@ use futures_util::stream::FuturesUnordered;
 
 use super::config::{Config, Rebalance};
 use super::message::{self, Terms};
-use crate::dial::kafka::{Cluster, DEFAULTS, Message, Reader, Reading, Token};
+use crate::dial::{
+    self,
+    kafka::{Cluster, DEFAULTS, Message, Reader, Reading, Token},
+};
 use crate::fault::Fault;
-use crate::flow::{self, Handout, Kept, Outlet, Position};
-use crate::task::{self, Backoff, Clock, Shutdown};
+use crate::flow::{self, Handout, Kept, Position};
+use crate::task::{Backoff, Clock, Shutdown};
 
 /// Events that are handed out and not settled, at most.
 const WINDOW: usize = 512;
@@ -23,17 +26,7 @@ const AGAIN: Backoff = Backoff { base: Duration::from_secs(1), factor: 2.0, jitt
 const LEAVING: Duration = Duration::from_secs(5);
 
 /// One topic and where its events go.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    pub config: Config,
-    pub outlet: Outlet,
-    /// `namespace/source/event`: the group is named after it unless the settings name one.
-    pub identity: String,
-    /// The `source` of events that are wrapped.
-    pub source: String,
-    /// The `type` of events that are wrapped, such as [`super::DEFAULT_TYPE`].
-    pub ty: String,
-}
+pub type Entry = flow::Entry<Config>;
 
 /// Listens to one topic.
 pub struct Source {
@@ -50,38 +43,25 @@ impl Source {
 #[async_trait]
 impl flow::Source for Source {
     async fn run(self: Box<Self>, shutdown: Shutdown) -> Result<(), Fault> {
-        let Config { topic, backoff, .. } = &self.entry.config;
-        let pauses = Backoff { base: backoff.base, factor: backoff.factor, jitter: backoff.jitter, cap: backoff.cap };
-        let (mut failures, mut agreed) = (0, false);
-        loop {
-            // Dropping it half way leaves nothing behind but a member that leaves.
-            let opened = tokio::select! {
-                () = shutdown.requested() => return Ok(()),
-                opened = Reader::open(reading(&self.entry)) => opened,
-            };
-            let fault = match opened {
-                Ok(reader) => {
-                    (failures, agreed) = (0, true);
-                    tracing::info!(topic, "consuming from Kafka");
-                    match self.consume(reader, &shutdown).await {
-                        Ok(()) => return Ok(()),
-                        Err(fault) => fault,
-                    }
-                }
-                Err(fault) => fault.with_context("brokers", cluster(&self.entry.config).names()),
-            };
-            failures += 1;
-            let last = backoff.steps.is_some_and(|steps| failures >= steps);
-            if last || (!agreed && !fault.is_retryable()) {
-                return Err(fault);
-            }
-            let pause = pauses.pause(failures);
-            tracing::warn!(fault = fault.chain(), failures, ?pause, "no connection to Kafka; trying again");
-            tokio::select! {
-                () = shutdown.requested() => return Ok(()),
-                () = task::sleep(pause) => {}
-            }
-        }
+        dial::work(&*self, &self.entry.config.backoff, &shutdown).await
+    }
+}
+
+impl dial::Client for Source {
+    const SERVER: &'static str = "Kafka";
+    type Link = Reader;
+
+    /// Dropping it half way leaves nothing behind but a member that leaves.
+    async fn open(&self) -> Result<Reader, Fault> {
+        let config = &self.entry.config;
+        let opened = Reader::open(reading(&self.entry)).await;
+        let reader = opened.map_err(|fault| fault.with_context("brokers", cluster(config).names()))?;
+        tracing::info!(topic = config.topic, "consuming from Kafka");
+        Ok(reader)
+    }
+
+    async fn work(&self, reader: Reader, shutdown: &Shutdown) -> Result<(), Fault> {
+        self.consume(reader, shutdown).await
     }
 }
 

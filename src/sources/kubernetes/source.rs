@@ -9,22 +9,13 @@ use super::link::{Link, Requests};
 use super::mark::Mark;
 use super::message::Terms;
 use super::watch::Watch;
+use crate::dial::Attempts;
 use crate::fault::Fault;
-use crate::flow::{self, Outlet, Store};
-use crate::task::{self, Backoff, Clock, Group, Shutdown};
+use crate::flow::{self, Store};
+use crate::task::{Clock, Group, Shutdown};
 
-/// What is watched and where its events go.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    pub config: Config,
-    pub outlet: Outlet,
-    /// `namespace/source/event`: names what the store keeps.
-    pub identity: String,
-    /// The `source` of the events.
-    pub source: String,
-    /// What begins the `type` of the events, such as [`super::DEFAULT_TYPE`].
-    pub ty: String,
-}
+/// What is watched and where its events go; `ty` begins their types.
+pub type Entry = flow::Entry<Config>;
 
 /// Watches objects.
 pub struct Source {
@@ -41,8 +32,7 @@ impl Source {
 
     /// The API server, as soon as it answers; `None` when the stop was asked for meanwhile.
     async fn open(&self, shutdown: &Shutdown) -> Result<Option<Link>, Fault> {
-        let (steps, pauses) = pauses(&self.entry.config);
-        let mut failures = 0;
+        let mut attempts = Attempts::new("the Kubernetes API", &self.entry.config.backoff);
         loop {
             let opened = tokio::select! {
                 () = shutdown.requested() => return Ok(None),
@@ -52,20 +42,9 @@ impl Source {
                 Ok(link) => return Ok(Some(link)),
                 Err(fault) => fault,
             };
-            failures += 1;
-            if !fault.is_retryable() || steps.is_some_and(|steps| failures >= steps) {
-                return Err(fault);
-            }
-            let pause = pauses.pause(failures);
-            tracing::warn!(
-                fault = fault.chain(),
-                failures,
-                ?pause,
-                "no connection to the Kubernetes API; trying again"
-            );
             tokio::select! {
                 () = shutdown.requested() => return Ok(None),
-                () = task::sleep(pause) => {}
+                again = attempts.failed(fault) => again?,
             }
         }
     }
@@ -96,10 +75,4 @@ impl flow::Source for Source {
         }
         watches.join().await
     }
-}
-
-/// How often, and after which pauses, a connection is tried again.
-pub(super) fn pauses(config: &Config) -> (Option<u32>, Backoff) {
-    let backoff = &config.backoff;
-    (backoff.steps, Backoff { base: backoff.base, factor: backoff.factor, jitter: backoff.jitter, cap: backoff.cap })
 }

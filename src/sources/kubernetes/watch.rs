@@ -15,7 +15,7 @@ use super::known::{Before, Known};
 use super::link::{self, GONE, LIST, Requests, WATCH};
 use super::mark::{Mark, Past};
 use super::message::{self, Change, Identity, Terms};
-use super::source::{Entry, pauses};
+use super::source::Entry;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Handout, Kept, Position};
 use crate::task::{self, Backoff, Clock, Shutdown};
@@ -73,7 +73,9 @@ impl Watch {
     }
 
     pub(super) async fn run(mut self) -> Result<(), Fault> {
-        let (steps, pauses) = pauses(&self.entry.config);
+        let settings = &self.entry.config.backoff;
+        let (steps, factor, jitter) = (settings.steps, settings.factor, settings.jitter);
+        let pauses = Backoff { base: settings.base, factor, jitter, cap: settings.cap };
         let (mut failures, mut gone) = (0, false);
         loop {
             self.lively = false;

@@ -14,7 +14,7 @@ use super::message::{self, Message, Terms};
 use super::slots::{Slots, Taken, Token};
 use crate::dial::Attempts;
 use crate::fault::Fault;
-use crate::flow::{self, Handout, Kept, Outlet, Position};
+use crate::flow::{self, Handout, Kept, Position};
 use crate::task::{self, Backoff, Clock, Shutdown};
 
 /// Events that are handed out and not settled, at most; the broker is told with MQTT 5. As many wait
@@ -28,17 +28,7 @@ const AGAIN: Backoff = Backoff { base: Duration::from_secs(1), factor: 2.0, jitt
 const LEAVING: Duration = Duration::from_secs(2);
 
 /// One topic filter and where its events go.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    pub config: Config,
-    pub outlet: Outlet,
-    /// `namespace/source/event`: the client's id is made of it unless the settings name one.
-    pub identity: String,
-    /// The `source` of events that are wrapped.
-    pub source: String,
-    /// The `type` of events that are wrapped, such as [`super::DEFAULT_TYPE`].
-    pub ty: String,
-}
+pub type Entry = flow::Entry<Config>;
 
 /// Listens to one topic filter.
 pub struct Source {

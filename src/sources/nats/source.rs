@@ -11,7 +11,7 @@ use super::stream::Reader;
 use crate::dial;
 use crate::dial::nats::{Manner, connect};
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{self, Outlet};
+use crate::flow;
 use crate::task::{Backoff, Clock, Shutdown};
 
 /// The pauses before an event that was not kept is handed out again.
@@ -22,17 +22,7 @@ pub(super) const AGAIN: Backoff =
 const SUBSCRIPTION: usize = 1024;
 
 /// One subject and where its events go.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    pub config: Config,
-    pub outlet: Outlet,
-    /// `namespace/source/event`: the consumer is named after it unless the settings name one.
-    pub identity: String,
-    /// The `source` of events that are wrapped.
-    pub source: String,
-    /// The `type` of events that are wrapped, such as [`super::DEFAULT_TYPE`].
-    pub ty: String,
-}
+pub type Entry = flow::Entry<Config>;
 
 /// Listens to one subject.
 pub struct Source {

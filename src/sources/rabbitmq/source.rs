@@ -16,7 +16,7 @@ use super::link::{self, Link};
 use super::message::{self, Terms};
 use crate::dial;
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{self, Handout, Kept, Outlet, Position};
+use crate::flow::{self, Handout, Kept, Position};
 use crate::task::{self, Backoff, Clock, Shutdown};
 
 const CONSUME: &str = "consume from RabbitMQ";
@@ -29,17 +29,7 @@ const AGAIN: Backoff = Backoff { base: Duration::from_secs(1), factor: 2.0, jitt
 const BACK: Duration = Duration::from_secs(30);
 
 /// One queue and where its events go.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    pub config: Config,
-    pub outlet: Outlet,
-    /// `namespace/source/event`: the queue is named after it unless the settings name one.
-    pub identity: String,
-    /// The `source` of events that are wrapped.
-    pub source: String,
-    /// The `type` of events that are wrapped, such as [`super::DEFAULT_TYPE`].
-    pub ty: String,
-}
+pub type Entry = flow::Entry<Config>;
 
 /// Listens to one queue.
 pub struct Source {

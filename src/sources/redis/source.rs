@@ -24,17 +24,7 @@ const BLOCK: Duration = Duration::from_secs(1);
 const TELL: usize = 500;
 
 /// One stream and where its events go.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    pub config: Config,
-    pub outlet: Outlet,
-    /// `namespace/source/event`: names the consumer group when the settings do not.
-    pub identity: String,
-    /// The `source` of events that are wrapped.
-    pub source: String,
-    /// The `type` of events that are wrapped, such as [`super::DEFAULT_TYPE`].
-    pub ty: String,
-}
+pub type Entry = flow::Entry<Config>;
 
 /// Reads one stream as a member of a consumer group.
 pub struct Source {

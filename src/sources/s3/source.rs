@@ -14,7 +14,7 @@ use super::record;
 use crate::dial;
 use crate::event::Event;
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{self, Handout, Kept, Outlet, Poison, Position};
+use crate::flow::{self, Handout, Kept, Poison, Position};
 use crate::task::{Backoff, Clock, Group, Shutdown};
 
 /// Events that are handed out and not settled, at most; then nothing is read, and the server drops what it has
@@ -24,13 +24,8 @@ const WINDOW: usize = 512;
 /// The pauses before an event that was not kept is handed out again.
 const AGAIN: Backoff = Backoff { base: Duration::from_secs(1), factor: 2.0, jitter: 0.2, cap: Duration::from_secs(30) };
 
-/// What is listened to and where its events go.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// In the mode `listen`.
-    pub config: Config,
-    pub outlet: Outlet,
-}
+/// What is listened to, in the mode `listen`, and where its events go.
+pub type Entry = flow::Entry<Config>;
 
 /// Listens to one storage.
 pub struct Source {
