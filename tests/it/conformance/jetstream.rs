@@ -15,9 +15,10 @@ use penstock::buses::jetstream::Jetstream;
 use penstock::buses::jetstream::config::{Access, Config, Keep, Login};
 use penstock::event::{Data, Value};
 use penstock::fault::{Fault, FaultKind};
-use penstock::flow::{Bus, Deduplicate, Group, Outgoing, Position, Published, Store, Topic};
+use penstock::flow::{Bus, Group, Position, Published, Store, Topic};
 use penstock::task::{self, Clock};
 
+use super::outage::{publish_stubbornly, receive_until, stand_still};
 use super::{Backend, PATIENCE, ack_all, event, ids, numbers, outgoing, publish, subscribe, take, topic};
 use crate::support::NatsServer;
 
@@ -139,20 +140,6 @@ async fn what_is_in_work_for_long_is_not_handed_out_again() {
     task::within(PATIENCE, lag).await.expect("late acknowledgements count");
 }
 
-/// Publishes until it is confirmed; counts the refusals, which must all be retryable.
-async fn publish_stubbornly(bus: &dyn Bus, topic: &Topic, id: &str) -> usize {
-    let mut refusals = 0;
-    loop {
-        let outgoing = Outgoing { event: event(id), delay: None, deduplicate: Deduplicate::Event };
-        match bus.publish(topic, vec![outgoing]).await.remove(0) {
-            Ok(_) => return refusals,
-            Err(fault) => assert!(fault.is_retryable(), "{fault:?}"),
-        }
-        refusals += 1;
-        task::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_loses_nothing_confirmed_and_readers_go_on() {
     let mut server = NatsServer::start("");
@@ -187,13 +174,8 @@ async fn a_killed_server_loses_nothing_confirmed_and_readers_go_on() {
         publish_stubbornly(&bus, &topic, &name(100)).await;
         assert!(elapsed() < Duration::from_secs(10), "it came back after {:?}", elapsed());
         assert!(bus.ailment().is_none());
-        // The same stream goes on; what was acknowledged while the server was dying may come again.
-        while !(0..=100).all(|number| seen.contains(&name(number))) {
-            let next = task::within(PATIENCE, subscriber.next()).await.expect("events keep coming").unwrap();
-            assert!(!next.is_empty(), "the stream stays open");
-            seen.extend(ids(&next));
-            ack_all(next);
-        }
+        let all = |seen: &BTreeSet<String>| (0..=100).all(|number| seen.contains(&name(number)));
+        receive_until(&mut *subscriber, &mut seen, PATIENCE, all).await;
     }
 }
 
@@ -201,27 +183,7 @@ async fn a_killed_server_loses_nothing_confirmed_and_readers_go_on() {
 async fn a_server_that_stands_still_is_told_in_time_and_waited_for() {
     let server = NatsServer::start("");
     let bus = Jetstream::open(config(&server.url()), Clock::system()).await.unwrap();
-    let topic = topic("still");
-    let mut subscriber = subscribe(&bus, &topic, "g", 50).await;
-    publish(&bus, &topic, numbers(0..5)).await;
-    let held = take(&mut *subscriber, 5).await;
-    server.pause();
-    let outgoing = numbers(5..8).iter().map(|id| outgoing(event(id))).collect();
-    let answers = task::within(PATIENCE, bus.publish(&topic, outgoing)).await.expect("publishing answers");
-    for answer in answers {
-        let fault = answer.unwrap_err();
-        assert!(fault.is_retryable(), "{fault:?}");
-    }
-    ack_all(held);
-    server.resume();
-    publish_stubbornly(&bus, &topic, "after").await;
-    let mut seen = Vec::new();
-    while !seen.contains(&"after".to_owned()) {
-        let next = task::within(PATIENCE, subscriber.next()).await.expect("events keep coming").unwrap();
-        seen.extend(ids(&next));
-        ack_all(next);
-    }
-    bus.close().await.unwrap();
+    stand_still(&bus, || server.pause(), || server.resume()).await;
 }
 
 async fn refused(config: Config) -> Fault {

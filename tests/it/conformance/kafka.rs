@@ -1,7 +1,6 @@
 //! The suite on Kafka, on a real broker; and what can happen to one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -17,14 +16,13 @@ use penstock::event::{Data, Draft, Event};
 use penstock::fault::{Fault, FaultKind};
 use penstock::flow::{Bus, Position, Published, Store, Topic};
 use penstock::task::{self, Clock};
-use tokio::io::{AsyncBufReadExt, BufReader};
 
+use super::outage::{child_that_holds, hold, publish_stubbornly, receive_until};
 use super::{Backend, PATIENCE, ack_all, event, ids, numbers, outgoing, publish, subscribe, take, topic};
 use crate::support::{KafkaServer, MAX_MESSAGE, PASSWORD, Sent, USER, free_port};
 
 /// Where the child finds the broker; set by the parent alone.
 const CHILD_ADDRESS: &str = "PENSTOCK_TEST_CHILD_KAFKA";
-const HOLDS: &str = "holds ";
 
 /// The broker that all share, and a bus of one's own on it.
 struct Shared {
@@ -184,12 +182,7 @@ async fn what_others_write_is_an_event_or_becomes_one() {
 #[expect(clippy::disallowed_methods, reason = "the parent can hand over an address in no other way")]
 async fn child() {
     let bus = open(config(&std::env::var(CHILD_ADDRESS).unwrap(), 1)).await.unwrap();
-    let mut subscriber = subscribe(&bus, &topic("dead"), "g", 10).await;
-    let held = take(&mut *subscriber, 10).await;
-    for id in ids(&held) {
-        println!("{HOLDS}{id}");
-    }
-    std::future::pending::<()>().await;
+    hold(&bus, &topic("dead")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,21 +191,9 @@ async fn what_a_killed_process_held_goes_to_the_others() {
     let bus = open(config(&server.address(), 1)).await.unwrap();
     let topic = topic("dead");
     publish(&bus, &topic, numbers(0..10)).await;
-    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "conformance::kafka::child", "--ignored", "--nocapture"])
-        .env(CHILD_ADDRESS, server.address())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut held = Vec::new();
-    while held.len() < 10 {
-        let line = task::within(PATIENCE, lines.next_line()).await.expect("the child takes events").unwrap().unwrap();
-        // The test harness prints its own words in front of the first line.
-        held.extend(line.split_once(HOLDS).map(|(_, id)| id.to_owned()));
-    }
+    let path = "conformance::kafka::child";
+    let (mut child, held) = child_that_holds(path, CHILD_ADDRESS, &server.address()).await;
+    assert_eq!(held.len(), 10);
     let mut subscriber = subscribe(&bus, &topic, "g", 100).await;
     child.start_kill().unwrap();
     child.wait().await.unwrap();
@@ -220,17 +201,6 @@ async fn what_a_killed_process_held_goes_to_the_others() {
     assert_eq!(ids(&received), numbers(0..10));
     ack_all(received);
     bus.close().await.unwrap();
-}
-
-/// Publishes until it is confirmed; the refusals must all be retryable.
-async fn publish_stubbornly(bus: &dyn Bus, topic: &Topic, id: &str) {
-    loop {
-        match bus.publish(topic, vec![outgoing(event(id))]).await.remove(0) {
-            Ok(_) => return,
-            Err(fault) => assert!(fault.is_retryable(), "{fault:?}"),
-        }
-        task::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -264,13 +234,8 @@ async fn a_broker_that_stands_still_or_is_killed_loses_nothing_confirmed_and_rea
             server.run();
         }
         publish_stubbornly(&bus, &topic, &name(100)).await;
-        // The same stream goes on; what was acknowledged while the broker was dying may come again.
-        while !(0..=100).all(|number| seen.contains(&name(number))) {
-            let next = task::within(PATIENCE * 2, subscriber.next()).await.expect("events keep coming").unwrap();
-            assert!(!next.is_empty(), "the stream stays open");
-            seen.extend(ids(&next));
-            ack_all(next);
-        }
+        let all = |seen: &BTreeSet<String>| (0..=100).all(|number| seen.contains(&name(number)));
+        receive_until(&mut *subscriber, &mut seen, PATIENCE * 2, all).await;
     }
     bus.close().await.unwrap();
 }

@@ -12,6 +12,7 @@ mod groups;
 mod jetstream;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod outage;
 mod publish;
 mod reading;
 mod redelivery;

@@ -1,7 +1,6 @@
 //! The suite on Redis streams, on a real server; and what can happen to one.
 
 use std::collections::BTreeSet;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,16 +11,15 @@ use penstock::api::{FieldPath, Problems, Secret, client::Tls};
 use penstock::buses::redis::Redis;
 use penstock::buses::redis::config::{Config, Keep};
 use penstock::fault::{Fault, FaultKind};
-use penstock::flow::{Bus, Deduplicate, Outgoing, Position, Published, Store, Topic};
+use penstock::flow::{Bus, Position, Published, Store, Topic};
 use penstock::task;
-use tokio::io::{AsyncBufReadExt, BufReader};
 
+use super::outage::{child_that_holds, hold, publish_stubbornly, receive_until, stand_still};
 use super::{Backend, PATIENCE, ack_all, event, ids, numbers, outgoing, publish, subscribe, take, topic};
 use crate::support::RedisServer;
 
 /// Where the child finds the server; set by the parent alone.
 const CHILD_ADDRESS: &str = "PENSTOCK_TEST_CHILD_REDIS";
-const HOLDS: &str = "holds ";
 
 struct Server(RedisServer);
 
@@ -136,12 +134,7 @@ async fn retention_deletes_what_is_too_much() {
 async fn child() {
     let config = Config { ack_wait: Duration::from_secs(1), ..config(&std::env::var(CHILD_ADDRESS).unwrap()) };
     let bus = Redis::open(config).await.unwrap();
-    let mut subscriber = subscribe(&bus, &topic("dead"), "g", 10).await;
-    let held = take(&mut *subscriber, 10).await;
-    for id in ids(&held) {
-        println!("{HOLDS}{id}");
-    }
-    std::future::pending::<()>().await;
+    hold(&bus, &topic("dead")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -151,21 +144,9 @@ async fn what_a_killed_process_held_goes_to_the_others() {
     let bus = Redis::open(config).await.unwrap();
     let topic = topic("dead");
     publish(&bus, &topic, numbers(0..10)).await;
-    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "conformance::redis::child", "--ignored", "--nocapture"])
-        .env(CHILD_ADDRESS, server.0.address())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut held = Vec::new();
-    while held.len() < 10 {
-        let line = task::within(PATIENCE, lines.next_line()).await.expect("the child takes events").unwrap().unwrap();
-        // The test harness prints its own words in front of the first line.
-        held.extend(line.split_once(HOLDS).map(|(_, id)| id.to_owned()));
-    }
+    let path = "conformance::redis::child";
+    let (mut child, held) = child_that_holds(path, CHILD_ADDRESS, &server.0.address()).await;
+    assert_eq!(held.len(), 10);
     let mut subscriber = subscribe(&bus, &topic, "g", 100).await;
     publish(&bus, &topic, ["new".to_owned()]).await;
     let first = take(&mut *subscriber, 1).await;
@@ -177,18 +158,6 @@ async fn what_a_killed_process_held_goes_to_the_others() {
     assert_eq!(ids(&received), numbers(0..10));
     assert!(received.iter().all(|received| received.attempt == 2));
     ack_all(received);
-}
-
-/// Publishes until it is confirmed; the refusals must all be retryable.
-async fn publish_stubbornly(bus: &dyn Bus, topic: &Topic, id: &str) {
-    loop {
-        let outgoing = Outgoing { event: event(id), delay: None, deduplicate: Deduplicate::Event };
-        match bus.publish(topic, vec![outgoing]).await.remove(0) {
-            Ok(_) => return,
-            Err(fault) => assert!(fault.is_retryable(), "{fault:?}"),
-        }
-        task::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -215,13 +184,8 @@ async fn a_killed_server_loses_nothing_confirmed_and_readers_go_on() {
         ack_all(held);
         server.run();
         publish_stubbornly(&bus, &topic, &name(100)).await;
-        // The same stream goes on; what was acknowledged while the server was dying may come again.
-        while !(0..=100).all(|number| seen.contains(&name(number))) {
-            let next = task::within(PATIENCE, subscriber.next()).await.expect("events keep coming").unwrap();
-            assert!(!next.is_empty(), "the stream stays open");
-            seen.extend(ids(&next));
-            ack_all(next);
-        }
+        let all = |seen: &BTreeSet<String>| (0..=100).all(|number| seen.contains(&name(number)));
+        receive_until(&mut *subscriber, &mut seen, PATIENCE, all).await;
     }
 }
 
@@ -229,27 +193,7 @@ async fn a_killed_server_loses_nothing_confirmed_and_readers_go_on() {
 async fn a_server_that_stands_still_is_told_in_time_and_waited_for() {
     let server = RedisServer::start(&[]);
     let bus = Redis::open(config(&server.address())).await.unwrap();
-    let topic = topic("still");
-    let mut subscriber = subscribe(&bus, &topic, "g", 50).await;
-    publish(&bus, &topic, numbers(0..5)).await;
-    let held = take(&mut *subscriber, 5).await;
-    server.pause();
-    let outgoing = numbers(5..8).iter().map(|id| outgoing(event(id))).collect();
-    let answers = task::within(PATIENCE, bus.publish(&topic, outgoing)).await.expect("publishing answers");
-    for answer in answers {
-        let fault = answer.unwrap_err();
-        assert!(fault.is_retryable(), "{fault:?}");
-    }
-    ack_all(held);
-    server.resume();
-    publish_stubbornly(&bus, &topic, "after").await;
-    let mut seen = Vec::new();
-    while !seen.contains(&"after".to_owned()) {
-        let next = task::within(PATIENCE, subscriber.next()).await.expect("events keep coming").unwrap();
-        seen.extend(ids(&next));
-        ack_all(next);
-    }
-    bus.close().await.unwrap();
+    stand_still(&bus, || server.pause(), || server.resume()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
