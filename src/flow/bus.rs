@@ -136,6 +136,15 @@ pub trait Bus: Send + Sync {
         Err(unreadable())
     }
 
+    /// Behind which position a reader begins that never was, and does not ask for the end; none for the oldest event that
+    /// is there. A bus may be set to begin elsewhere.
+    ///
+    /// # Errors
+    /// As [`Bus::end`].
+    async fn begin(&self, _topic: &Topic) -> Result<Option<Position>, Fault> {
+        Ok(None)
+    }
+
     /// How many events of the topic the group has not settled yet.
     ///
     /// # Errors

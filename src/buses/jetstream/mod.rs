@@ -183,7 +183,13 @@ impl Bus for Jetstream {
     }
 
     async fn read(&self, topic: &Topic, after: Option<Position>) -> Result<Box<dyn Reader>, Fault> {
-        let start = consumers::start(&self.config.start, Start::Earliest, self.clock.now());
+        // What else may be configured is in the place that `begin` tells: without one, nothing was there, and what came
+        // since is news.
+        let begin = match &self.config.start {
+            start @ (config::Start::Time(_) | config::Start::Since(_)) => start,
+            _ => &config::Start::All,
+        };
+        let start = consumers::start(begin, Start::Earliest, self.clock.now());
         let start = serde_json::from_value(start).map_err(|error| {
             Fault::new(FaultKind::Internal, "read a topic", "nobody knows where to begin").with_source(error)
         })?;
@@ -200,6 +206,16 @@ impl Bus for Jetstream {
 
     async fn end(&self, topic: &Topic) -> Result<End, Fault> {
         read::end(&self.server, &self.stream, &names::subject(&self.stream, topic)).await
+    }
+
+    async fn begin(&self, topic: &Topic) -> Result<Option<Position>, Fault> {
+        let before = match &self.config.start {
+            config::Start::New => return Ok(self.end(topic).await?.position),
+            config::Start::Last => self.end(topic).await?.position.map_or(0, |end| end.major - 1),
+            config::Start::Sequence(number) => number.saturating_sub(1),
+            config::Start::All | config::Start::Time(_) | config::Start::Since(_) => 0,
+        };
+        Ok((before > 0).then(|| message::position(before)))
     }
 
     async fn lag(&self, topic: &Topic, group: &Group) -> Result<u64, Fault> {

@@ -30,7 +30,8 @@ impl Starts {
             let is_marked = means.store.get(&mark).await?.is_some();
             let was_read = is_marked || is_read(topic, means).await?;
             let from_here = was_read || start == Start::Latest;
-            starts.insert(topic.to_string(), end.position.filter(|_| from_here));
+            let place = if from_here { end.position } else { means.bus.begin(topic).await? };
+            starts.insert(topic.to_string(), place);
             if !is_marked {
                 marks.push(Write { key: mark, value: Some("{}".into()), expect: Expect::Anything });
             }

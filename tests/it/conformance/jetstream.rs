@@ -12,7 +12,7 @@ use penstock::api::event_bus::JetstreamBus;
 use penstock::api::secret::Unresolved;
 use penstock::api::{FieldPath, Problems, Secret};
 use penstock::buses::jetstream::Jetstream;
-use penstock::buses::jetstream::config::{Access, Config, Keep, Login};
+use penstock::buses::jetstream::config::{Access, Config, Keep, Login, Start};
 use penstock::event::{Data, Value};
 use penstock::fault::{Fault, FaultKind};
 use penstock::flow::{Bus, Group, Position, Published, Store, Topic};
@@ -138,6 +138,42 @@ async fn what_is_in_work_for_long_is_not_handed_out_again() {
         }
     };
     task::within(PATIENCE, lag).await.expect("late acknowledgements count");
+}
+
+/// The ids of `count` events behind a position.
+async fn read(bus: &dyn Bus, topic: &Topic, after: Option<Position>, count: usize) -> Vec<String> {
+    let mut reader = bus.read(topic, after).await.unwrap();
+    let mut found = Vec::new();
+    while found.len() < count {
+        let next = task::within(PATIENCE, reader.next()).await.expect("events come").unwrap();
+        found.extend(next.into_iter().map(|read| read.event.unwrap().id().to_owned()));
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_begins_where_the_bus_is_set_to_and_misses_nothing_that_comes_before_it_reads() {
+    for (start, first, of_empty) in
+        [(Start::All, 0, None), (Start::New, 3, None), (Start::Last, 2, None), (Start::Sequence(2), 1, Some(1))]
+    {
+        let server = NatsServer::start("");
+        let config = Config { start, ..config(&server.url()) };
+        let (full, empty) = (topic("full"), topic("empty"));
+        let bus = Jetstream::open(config.clone(), Clock::system()).await.unwrap();
+        publish(&bus, &full, numbers(0..3)).await;
+        let (begin, begin_empty) = (bus.begin(&full).await.unwrap(), bus.begin(&empty).await.unwrap());
+        assert_eq!(begin_empty.map(|position| position.major), of_empty, "{:?}", config.start);
+        bus.close().await.unwrap();
+        // Nobody reads meanwhile.
+        let bus = Jetstream::open(config.clone(), Clock::system()).await.unwrap();
+        publish(&bus, &full, numbers(3..4)).await;
+        publish(&bus, &empty, ["new".to_owned()]).await;
+        bus.close().await.unwrap();
+        let bus = Jetstream::open(config.clone(), Clock::system()).await.unwrap();
+        assert_eq!(read(&bus, &full, begin, 4 - first).await, numbers(first..4), "{:?}", config.start);
+        assert_eq!(read(&bus, &empty, begin_empty, 1).await, ["new"], "{:?}", config.start);
+        bus.close().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
