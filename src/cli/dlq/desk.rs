@@ -138,7 +138,10 @@ impl Letters {
                 answer.more = true;
                 break;
             }
-            let Some(taken) = task::within(QUIET, member.next()).await.transpose()? else { break };
+            let Some(taken) = task::within(QUIET, member.next()).await.transpose()? else {
+                answer.unseen += left;
+                break;
+            };
             if taken.is_empty() {
                 break;
             }

@@ -248,6 +248,13 @@ fn tell(answer: &Answer, order: &Order, as_json: bool, out: &mut dyn Write) -> a
         };
         writeln!(out, "{letters}{more}{done}")?;
     }
+    if answer.unseen > 0 {
+        let unseen = answer.unseen;
+        writeln!(
+            std::io::stderr(),
+            "penstock: {unseen} more did not come in time and stay as they are: try again in a moment"
+        )?;
+    }
     Ok(())
 }
 

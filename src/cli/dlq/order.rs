@@ -188,4 +188,7 @@ pub struct Answer {
     pub found: Vec<Found>,
     /// There are more than the limit.
     pub more: bool,
+    /// So many were there and did not come in time: another reader may hold them, or have held them a moment ago.
+    #[serde(default)]
+    pub unseen: u64,
 }
