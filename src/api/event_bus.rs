@@ -87,6 +87,8 @@ pub struct BusSpec {
     pub dedup_window: Option<String>,
     /// Defaults for every subscriber on this bus.
     pub delivery: Option<DeliverySpec>,
+    /// How the routers on this bus are scaled (KEDA), where Triggers say nothing else.
+    pub scale_option: Option<ScaleOption>,
 }
 
 /// The proposal's `nats` block.
@@ -131,6 +133,7 @@ pub struct NatsStreamingBus {
     pub start_at_time_format: Option<String>,
     #[serde(rename = "consumerID")]
     pub consumer_id: Option<String>,
+    /// As that of the bus.
     pub scale_option: Option<ScaleOption>,
 }
 

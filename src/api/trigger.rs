@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::any::{IntOrText, Object};
+use super::event_source::ScaleOption;
 use super::filter::Filters;
 use super::status::TriggerStatus;
 use super::{ObjectRef, SinkSpec};
@@ -41,6 +42,8 @@ pub struct TriggerSpec {
     pub template: Option<Object>,
     /// `trace`, `debug`, `info`, `warn`, `error`, or `OpenFunction`'s number as text.
     pub log_level: Option<String>,
+    /// How the router is scaled (KEDA), by the lag of what it reads; what is not said here is the bus's.
+    pub scale_option: Option<ScaleOption>,
     /// The named inputs.
     pub event_sources: Option<Vec<InputSpec>>,
     /// `OpenFunction`'s form of the inputs: a map of names.

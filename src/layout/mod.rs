@@ -39,7 +39,9 @@ fn write(
     (path, problems): (&FieldPath, &mut Problems),
 ) {
     let (written, left) = metadata::write(settings, keys);
-    for field in left.iter().filter(|field| !elsewhere.contains(&field.as_str())) {
+    // A field with dots is a part of the one before the first dot.
+    let counts_elsewhere = |field: &str| elsewhere.contains(&field.split('.').next().unwrap_or(field));
+    for field in left.iter().filter(|field| !counts_elsewhere(field)) {
         problems.push(&below(path, field), "cannot be said to a component, so it does not count behind Dapr");
     }
     for (key, written) in written {

@@ -115,7 +115,9 @@ pub fn source(
     }
     write(&mut component, &settings, &keys, &elsewhere, secrets, (&event.path(), problems));
     for (key, value) in defaults(event, origin.trim_start_matches('/')) {
-        if !component.has(key) {
+        // Another word for the consumer group of Kafka.
+        let said = key == "consumerGroup.groupName" && component.has("scaleOption.consumerGroup");
+        if !said && !component.has(key) {
             component.set(key, Setting::Value(value));
         }
     }

@@ -103,6 +103,16 @@ impl Verdict {
     pub fn unknown(concern: &'static str, reason: Reason, message: impl Into<String>) -> Self {
         Self { concern, truth: Truth::Unknown, reason, message: message.into() }
     }
+
+    /// What is to be said beside it, a line each.
+    pub fn add(&mut self, lines: Vec<String>) {
+        for line in lines {
+            if !self.message.is_empty() {
+                self.message.push('\n');
+            }
+            self.message.push_str(&line);
+        }
+    }
 }
 
 /// The longest message: the API server takes 32 KiB, and nobody reads more than a page.

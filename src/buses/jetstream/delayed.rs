@@ -19,6 +19,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::config::names::{MOVER, delayed_stream};
 use super::consumers::Consumer;
 use super::desk::Seat;
 use super::names;
@@ -30,8 +31,6 @@ use crate::task::{self, Clock, Shutdown};
 
 /// When the event is due, RFC 3339.
 const DUE: &str = "Penstock-Due";
-/// The consumer of the work queue.
-const MOVER: &str = "mover";
 /// Events that are looked at and not given back or moved yet, at most.
 pub(super) const MAX_MOVING: usize = 512;
 /// How long before it is due an event is asked back: those of about one moment come in any order, and leave in theirs.
@@ -44,7 +43,7 @@ pub(super) fn mark(headers: &mut HeaderMap, due: Timestamp) {
 }
 
 pub(super) fn consumer(stream: &str) -> Consumer {
-    let queue = names::delayed_stream(stream);
+    let queue = delayed_stream(stream);
     let filter = names::subjects(&queue);
     Consumer { stream: queue, name: MOVER.to_owned(), filter, start: json!({"deliver_policy": "all"}) }
 }
@@ -102,7 +101,7 @@ async fn move_all(server: &Server, stream: &str, seat: &Seat, due: impl Iterator
     let mut moving = Vec::new();
     for delivery in due {
         let Delivery { sequence, message, .. } = delivery;
-        let queue = names::delayed_stream(stream);
+        let queue = delayed_stream(stream);
         let topic = message.subject.as_str().strip_prefix(queue.as_str()).unwrap_or_default();
         let subject = format!("{stream}{topic}");
         let mut headers = HeaderMap::new();

@@ -172,7 +172,7 @@ impl Bus for Jetstream {
         let Subscription { topic, group, start, max_in_flight } = subscription;
         let consumer = Consumer {
             stream: self.stream.to_string(),
-            name: names::consumer(&topic, &group),
+            name: config::names::consumer(topic.as_str(), group.as_str()),
             filter: names::subject(&self.stream, &topic),
             start: consumers::start(&self.config.start, start, self.clock.now()),
         };
@@ -219,7 +219,7 @@ impl Bus for Jetstream {
     }
 
     async fn lag(&self, topic: &Topic, group: &Group) -> Result<u64, Fault> {
-        consumers::lag(&self.server, &self.stream, &names::consumer(topic, group)).await
+        consumers::lag(&self.server, &self.stream, &config::names::consumer(topic.as_str(), group.as_str())).await
     }
 
     fn ailment(&self) -> Option<Fault> {

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use super::server::unpublished;
-use super::{Jetstream, delayed, message, names};
+use super::{Jetstream, config, delayed, message, names};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Deduplicate, Outgoing, Published, Topic};
 
@@ -78,7 +78,7 @@ impl Jetstream {
             None => Ok(Message { subject: subject.to_owned(), headers, payload, delayed: false }),
             Some(delay) => {
                 delayed::mark(&mut headers, due(now, delay));
-                let subject = names::subject(&names::delayed_stream(&self.stream), topic);
+                let subject = names::subject(&config::names::delayed_stream(&self.stream), topic);
                 Ok(Message { subject, headers, payload, delayed: true })
             }
         }

@@ -7,7 +7,7 @@
 use async_nats::jetstream::ErrorCode;
 use serde_json::{Value as Json, json};
 
-use super::config::{Config, Storage};
+use super::config::{self, Config, Storage};
 use super::names;
 use super::server::{Server, refused};
 use crate::fault::{Fault, FaultKind};
@@ -71,7 +71,7 @@ fn events(config: &Config, stream: &str) -> Json {
 
 /// Events whose time has not come: kept until they are moved, however long that takes.
 fn delayed(config: &Config, stream: &str) -> Json {
-    let name = names::delayed_stream(stream);
+    let name = config::names::delayed_stream(stream);
     let own = json!({
         "description": "Events of a Penstock bus that are delivered later",
         "retention": "workqueue",

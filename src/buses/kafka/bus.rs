@@ -16,7 +16,7 @@ use super::member::Member;
 use super::pool::Pool;
 use super::publish::Way;
 use super::topics::Topics;
-use super::{cluster, publish, store};
+use super::{cluster, config, publish, store};
 use crate::dial::kafka::{Reader, Reading, unsettled};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Bus, Capability, Group, Ordering, Outgoing, Published, Start, Subscriber, Subscription, Topic};
@@ -101,8 +101,7 @@ impl Kafka {
     fn reading(&self, topic: &Topic, group: &Group, start: Start) -> Reading {
         Reading {
             topic: topic.as_str().to_owned(),
-            // Kafka's groups span topics: this keeps the members of one topic among themselves.
-            group: format!("{group}@{topic}"),
+            group: config::group(group.as_str(), topic.as_str()),
             partition: None,
             oldest: start == Start::Earliest,
             client: self.cluster.consumer(),
@@ -124,6 +123,8 @@ impl Kafka {
             };
             match opened.await {
                 Ok(reader) => {
+                    // Whoever reads may park, and its lag is asked for from outside before it does.
+                    self.move_delayed();
                     let pool = Arc::new(Pool::new(reader));
                     *place = Arc::downgrade(&pool);
                     return Ok(pool);

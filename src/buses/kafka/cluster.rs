@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::MetadataBroker;
 use rdkafka::producer::{BaseProducer, FutureProducer, Producer, ProducerContext};
 
-use super::config::Config;
+use super::config::{self, Config};
 use crate::dial::kafka::{self, DEFAULTS, Listener, Told, fault, look, numbers};
 use crate::fault::Fault;
 use crate::task::{self, Backoff};
@@ -60,10 +60,6 @@ pub(super) struct Cluster {
     pub waiting: bool,
 }
 
-fn delayed(config: &Config) -> String {
-    format!("{}.delayed", config.name)
-}
-
 impl Cluster {
     /// Connects.
     ///
@@ -83,7 +79,7 @@ impl Cluster {
 
     /// The topic of events that are delivered later.
     pub(super) fn delayed(&self) -> String {
-        delayed(&self.config)
+        config::delayed(&self.config.name)
     }
 
     /// The settings of a member of a group.
@@ -197,9 +193,15 @@ fn reach(config: &Config, told: &Arc<Told>) -> Result<(Option<i32>, bool), Fault
     let consumer: BaseConsumer<Listener> =
         client(config, &[]).create_with_context(Listener(told.clone())).map_err(|error| fault(OPERATION, error))?;
     let brokers = || config.brokers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    let found = look(consumer.client(), told, &delayed(config), || while consumer.poll(Duration::ZERO).is_some() {});
+    let found =
+        look(
+            consumer.client(),
+            told,
+            &config::delayed(&config.name),
+            || while consumer.poll(Duration::ZERO).is_some() {},
+        );
     let found = found.map_err(|fault| fault.with_context("brokers", brokers()))?;
-    let waiting = numbers(&found, &delayed(config)).is_ok();
+    let waiting = numbers(&found, &config::delayed(&config.name)).is_ok();
     Ok((found.brokers().first().map(MetadataBroker::id), waiting))
 }
 

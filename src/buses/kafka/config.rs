@@ -159,14 +159,36 @@ impl Config {
     }
 
     /// Names the topics beside the events after the bus `name`, of a cluster's bus when `namespace` is
-    /// empty. Two buses never share any: a namespace has no dot.
+    /// empty.
     #[must_use]
     pub fn of_bus(self, namespace: &str, name: &str) -> Self {
-        Self { name: format!("penstock.{namespace}.{name}"), ..self }
+        Self { name: self::name(namespace, name), ..self }
     }
 
     #[must_use]
     pub fn keeping(self, keep: Keep) -> Self {
         Self { keep, ..self }
     }
+}
+
+/// What the topics beside the events of the bus `name` are named after, of a cluster's bus when `namespace` is empty.
+/// Two buses never share any: a namespace has no dot.
+pub fn name(namespace: &str, name: &str) -> String {
+    format!("penstock.{namespace}.{name}")
+}
+
+/// The topic of events whose time has not come.
+pub fn delayed(name: &str) -> String {
+    format!("{name}.delayed")
+}
+
+/// The group of those that move delayed events.
+pub fn mover(name: &str) -> String {
+    format!("{name}.mover")
+}
+
+/// Kafka's group of a group on a topic. Kafka's groups span topics: this keeps the members of one topic among
+/// themselves.
+pub fn group(group: &str, topic: &str) -> String {
+    format!("{group}@{topic}")
 }

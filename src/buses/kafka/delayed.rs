@@ -16,6 +16,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::FutureRecord;
 
 use super::cluster::{Cluster, OUTAGE};
+use super::config;
 use super::topics::Topics;
 use crate::dial::kafka::{Message, Reader, Reading, Token, fault};
 use crate::fault::{Fault, FaultKind};
@@ -92,11 +93,15 @@ impl Mover {
         let mut failures = 0;
         while !self.gone.is_requested() {
             let topic = self.cluster.delayed();
-            let group = format!("{}.mover", self.cluster.config.name);
+            let group = config::mover(&self.cluster.config.name);
             let client = self.cluster.consumer();
             let reading = Reading { topic, group, partition: None, oldest: true, client };
+            let open = async {
+                self.topics.ensure_delayed().await?;
+                Reader::open(reading).await
+            };
             let opened = tokio::select! {
-                opened = Reader::open(reading) => opened,
+                opened = open => opened,
                 () = self.gone.requested() => return Ok(()),
             };
             let moved = match opened {
@@ -108,7 +113,10 @@ impl Mover {
             };
             if let Err(fault) = moved {
                 failures += 1;
-                tracing::warn!(error = %fault.chain(), "delayed events cannot be read; trying again");
+                // Whoever may not make the topic and parks nothing needs it not.
+                if fault.kind() != FaultKind::Denied {
+                    tracing::warn!(error = %fault.chain(), "delayed events cannot be read; trying again");
+                }
                 tokio::select! {
                     () = task::sleep(OUTAGE.pause(failures)) => {}
                     () = self.gone.requested() => {}

@@ -124,17 +124,32 @@ impl Config {
         (problems.len() == before).then_some((config, spec))
     }
 
-    /// Names the keys after the bus `name`, of a cluster's bus when `namespace` is empty. Two buses
-    /// never share any: the names of Kubernetes have no colon.
+    /// Names the keys after the bus `name`, of a cluster's bus when `namespace` is empty.
     #[must_use]
     pub fn of_bus(self, namespace: &str, name: &str) -> Self {
-        Self { prefix: format!("penstock:{namespace}:{name}"), ..self }
+        Self { prefix: prefix(namespace, name), ..self }
     }
 
     #[must_use]
     pub fn keeping(self, keep: Keep) -> Self {
         Self { keep, ..self }
     }
+}
+
+/// What the keys of the bus `name` begin with, of a cluster's bus when `namespace` is empty. Two buses never share
+/// any: the names of Kubernetes have no colon.
+pub fn prefix(namespace: &str, name: &str) -> String {
+    format!("penstock:{namespace}:{name}")
+}
+
+/// The stream of a topic. The topic in braces is the hash tag of all its keys: a cluster keeps them in one slot.
+pub fn stream(prefix: &str, topic: &str) -> String {
+    format!("{prefix}:{{{topic}}}")
+}
+
+/// The sorted set beside a stream of events whose time has not come.
+pub fn delayed(stream: &str) -> String {
+    format!("{stream}:delayed")
 }
 
 fn servers(raw: &RedisBus, path: &FieldPath, problems: &mut Problems) -> (Vec<Endpoint>, Topology) {

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use super::config;
 use crate::flow::{Group, Topic};
 
 /// A script; the server knows it by its digest after the first time.
@@ -32,7 +33,7 @@ script!(SCAN, "lua/scan.lua");
 script!(READ, "lua/read.lua");
 script!(END, "lua/end.lua");
 
-/// The keys of one topic. The topic in braces is their hash tag: a cluster keeps them in one slot.
+/// The keys of one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Keys {
     pub stream: String,
@@ -44,8 +45,8 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn new(prefix: &str, topic: &Topic) -> Self {
-        let stream = format!("{prefix}:{{{topic}}}");
-        Self { delayed: format!("{stream}:delayed"), number: format!("{stream}:number"), stream }
+        let stream = config::stream(prefix, topic.as_str());
+        Self { delayed: config::delayed(&stream), number: format!("{stream}:number"), stream }
     }
 
     /// Entries that a group gets again, by the time.

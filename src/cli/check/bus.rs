@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::one;
 use crate::api::event_bus::{AllowedNamespaces, BusSpec, NatsBlock};
-use crate::api::{FieldPath, Problems, Secrets, value};
+use crate::api::{FieldPath, Problems, Secrets, client, value};
 use crate::buses::{embedded, jetstream, kafka, redis};
 use crate::cli::documents::Documents;
 use crate::cli::report::Report;
@@ -17,6 +17,9 @@ const BACK_ENDS: [&str; 7] = ["nats", "natsStreaming", "jetstream", "kafka", "re
 const SUPPORTED: [&str; 6] = ["nats", "natsStreaming", "jetstream", "kafka", "redis", "embedded"];
 /// Whether it was built with the feature that Kafka needs.
 const KAFKA: bool = cfg!(feature = "kafka");
+
+/// Those whose lag no autoscaler is told of: one is inside a process, one may be anything.
+const UNSCALED: [&str; 2] = ["embedded", "component"];
 
 /// Those that a reader can read again in order, as joins need it.
 const JOINED: [&str; 5] = ["nats", "natsStreaming", "jetstream", "redis", "embedded"];
@@ -142,6 +145,11 @@ fn judge(spec: &BusSpec, path: &FieldPath, secrets: &dyn Secrets, problems: &mut
     {
         let message = format!("{:?} is no pub/sub component", component.kind);
         problems.push_help(&path.field("component").field("type"), message, "such as \"pubsub.rabbitmq\"");
+    }
+    let scale_path = path.field("scaleOption");
+    client::router_scale(spec.scale_option.as_ref(), &scale_path, problems);
+    if let (Some(name), Some(_)) = (set.iter().find(|name| UNSCALED.contains(name)), &spec.scale_option) {
+        problems.warn(&scale_path, format!("has no effect: no lag is known of the {name} bus"));
     }
     // What is kept, and for how long, is one thing for all back ends.
     embedded::config::Config::parse(spec, path, problems);

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 use super::admin::Admin;
@@ -113,10 +113,89 @@ async fn client(kubeconfig: Option<&std::path::Path>) -> anyhow::Result<Client> 
     drop(rustls::crypto::ring::default_provider().install_default());
     let config = match kubeconfig {
         Some(path) => {
-            let read = Kubeconfig::read_from(path).with_context(|| format!("the kubeconfig {}", path.display()))?;
-            Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.context("the kubeconfig")?
+            let read = Kubeconfig::read_from(path).map_err(|error| unreadable(&error))?;
+            let read = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
+            read.map_err(|error| unreadable(&error))?
         }
-        None => Config::infer().await.context("there is no cluster: neither a ServiceAccount nor a kubeconfig")?,
+        None => around().await?,
     };
     Client::try_from(config).context("cannot talk to the cluster")
+}
+
+/// The cluster that the usual kubeconfig names, or else the one around this pod.
+async fn around() -> anyhow::Result<Config> {
+    let mut config = match Config::from_kubeconfig(&KubeConfigOptions::default()).await {
+        Ok(config) => config,
+        Err(kubeconfig) => Config::incluster().map_err(|pod| no_cluster(&kubeconfig, &pod))?,
+    };
+    config.apply_debug_overrides();
+    Ok(config)
+}
+
+/// Why there is no cluster to talk to: one line, of what a person meant it to be.
+fn no_cluster(kubeconfig: &KubeconfigError, pod: &InClusterError) -> anyhow::Error {
+    let file = match kubeconfig {
+        KubeconfigError::FindPath => "no kubeconfig".to_owned(),
+        KubeconfigError::ReadConfig(error, path) if error.kind() == std::io::ErrorKind::NotFound => {
+            format!("no kubeconfig {}", path.display())
+        }
+        other => return unreadable(other),
+    };
+    match pod {
+        InClusterError::ReadEnvironmentVariable(_) => anyhow!(
+            "there is no cluster to talk to: this is no pod, and there is {file}; name one with --kubeconfig FILE or \
+             KUBECONFIG"
+        ),
+        // Its sources are in its text.
+        broken => anyhow!("the ServiceAccount of this pod cannot be used: {broken}"),
+    }
+}
+
+/// A kubeconfig that is no use; what caused it is in the text.
+fn unreadable(error: &KubeconfigError) -> anyhow::Error {
+    match error {
+        KubeconfigError::ReadConfig(cause, path) => anyhow!("cannot read the kubeconfig {}: {cause}", path.display()),
+        other => anyhow!("the kubeconfig cannot be used: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn without_a_cluster_one_line_says_what_can_be_done() {
+        let outside = || InClusterError::ReadEnvironmentVariable(std::env::VarError::NotPresent);
+        let check = |kubeconfig: KubeconfigError, pod: InClusterError, expected: &str| {
+            let error = no_cluster(&kubeconfig, &pod);
+            assert_eq!((format!("{error:#}").as_str(), error.chain().count()), (expected, 1));
+        };
+        let missing = || KubeconfigError::ReadConfig(Error::from(ErrorKind::NotFound), "/home/me/.kube/config".into());
+        check(
+            missing(),
+            outside(),
+            "there is no cluster to talk to: this is no pod, and there is no kubeconfig /home/me/.kube/config; name one \
+             with --kubeconfig FILE or KUBECONFIG",
+        );
+        check(
+            KubeconfigError::FindPath,
+            outside(),
+            "there is no cluster to talk to: this is no pod, and there is no kubeconfig; name one with --kubeconfig FILE \
+             or KUBECONFIG",
+        );
+        let forbidden = KubeconfigError::ReadConfig(Error::from(ErrorKind::PermissionDenied), "/k".into());
+        check(forbidden, outside(), "cannot read the kubeconfig /k: permission denied");
+        check(
+            KubeconfigError::CurrentContextNotSet,
+            outside(),
+            "the kubeconfig cannot be used: failed to determine current context",
+        );
+        check(
+            missing(),
+            InClusterError::ReadDefaultNamespace(Error::from(ErrorKind::NotFound)),
+            "the ServiceAccount of this pod cannot be used: failed to read the default namespace: entity not found",
+        );
+    }
 }

@@ -45,6 +45,16 @@ impl Bus {
     /// # Errors
     /// Why there is none.
     pub fn component(&self, owner: &Owner, workload: &str) -> Result<(Child, Option<String>), String> {
+        let made = self.made(workload)?;
+        let kind = made.ty.strip_prefix("pubsub.").filter(|ty| ty.starts_with("eventbus."));
+        Ok((component(&made, owner, workload), kind.map(str::to_owned)))
+    }
+
+    /// The same Component, as it is before it is an object.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn made(&self, workload: &str) -> Result<layout::Component, String> {
         let of = names::bus(&self.namespace, &self.name);
         let mut problems = Problems::new();
         let made = layout::bus(&names::bus_component(workload), &of, &self.spec, &mut secret, &mut problems);
@@ -58,10 +68,7 @@ impl Bus {
                      redis or another bus that is a server"
                     .to_owned())
             }
-            (Some(made), None) => {
-                let kind = made.ty.strip_prefix("pubsub.").filter(|ty| ty.starts_with("eventbus."));
-                Ok((component(&made, owner, workload), kind.map(str::to_owned)))
-            }
+            (Some(made), None) => Ok(made),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::scaler::scaler;
+use super::scaler::intake;
 use super::workload::{Workload, port_name};
 use super::{Bus, component, plan, secret};
 use crate::api::Problems;
@@ -86,7 +86,7 @@ pub fn event_source(
         template: template.as_ref(),
     };
     listening.children.push(pod.deployment(owner));
-    let scaler = scaler(owner, &workload, &made_of)?;
+    let scaler = intake(owner, &workload, &made_of)?;
     listening.children.extend(scaler.children);
     listening.warnings = scaler.warnings;
     Ok(listening)

@@ -10,6 +10,7 @@ mod workload;
 pub use bus::Bus;
 pub use event_source::{Listening, event_source};
 pub use router::{Routed, router, trigger};
+pub use scaler::{Reader, router as router_scaler};
 
 use serde_json::{Value as Json, json};
 

@@ -22,6 +22,8 @@ pub struct Routed<'a> {
     /// Namespace, name and spec of each Trigger.
     pub triggers: Vec<Json>,
     pub sinks: &'a Sinks,
+    /// What scales it.
+    pub scaler: Vec<Child>,
     pub log_level: Option<&'a str>,
     pub template: Option<&'a Json>,
 }
@@ -31,7 +33,7 @@ pub struct Routed<'a> {
 /// # Errors
 /// What has no place in a cluster.
 pub fn router(owner: &Owner, routed: Routed<'_>, settings: &Settings) -> Result<Vec<Child>, String> {
-    let Routed { workload, group, bus, triggers, sinks, log_level, template } = routed;
+    let Routed { workload, group, bus, triggers, sinks, scaler, log_level, template } = routed;
     let (bus_child, bus_kind) = bus.component(owner, workload)?;
     let mut children = vec![bus_child];
     for (name, body) in &sinks.copies {
@@ -56,6 +58,7 @@ pub fn router(owner: &Owner, routed: Routed<'_>, settings: &Settings) -> Result<
         template,
     };
     children.push(pod.deployment(owner));
+    children.extend(scaler);
     Ok(children)
 }
 

@@ -19,7 +19,7 @@ fn settings() -> Settings {
     }
 }
 
-fn owner(kind: &'static str, name: &str) -> Owner {
+pub fn owner(kind: &'static str, name: &str) -> Owner {
     Owner {
         kind: kind.to_owned(),
         namespace: "default".to_owned(),
@@ -28,27 +28,27 @@ fn owner(kind: &'static str, name: &str) -> Owner {
     }
 }
 
-fn bus(spec: Json) -> Bus {
+pub fn bus(spec: Json) -> Bus {
     let spec: BusSpec = serde_json::from_value(spec).unwrap();
     Bus { namespace: "default".to_owned(), name: "default".to_owned(), spec }
 }
 
-fn jetstream() -> Bus {
+pub fn jetstream() -> Bus {
     bus(json!({"jetstream": {"url": "nats://nats:4222"}, "dedupWindow": "1m"}))
 }
 
-fn listening(spec: Json, bus: &Bus) -> Result<Listening, String> {
+pub fn listening(spec: Json, bus: &Bus) -> Result<Listening, String> {
     let typed: EventSourceSpec = serde_json::from_value(spec).unwrap();
     let raw: Map<String, Json> = crate::layout::object(&typed);
     event_source(&owner("EventSource", "shop"), &raw, &typed, bus, &settings())
 }
 
-fn find<'a>(children: &'a [Child], kind: &str, name: &str) -> &'a Json {
+pub fn find<'a>(children: &'a [Child], kind: &str, name: &str) -> &'a Json {
     let found = children.iter().find(|child| child.resource.kind == kind && child.name == name);
     &found.unwrap_or_else(|| panic!("no {kind} {name} in {children:#?}")).object
 }
 
-fn setting<'a>(component: &'a Json, name: &str) -> &'a Json {
+pub fn setting<'a>(component: &'a Json, name: &str) -> &'a Json {
     let metadata = component["spec"]["metadata"].as_array().unwrap();
     metadata.iter().find(|entry| entry["name"] == name).unwrap_or(&Json::Null)
 }
@@ -182,6 +182,7 @@ fn a_trigger_comes_to_a_bus_component_a_plan_and_a_deployment() {
         bus: &bus,
         triggers: vec![trigger("default", "ship", &spec)],
         sinks: &sinks,
+        scaler: Vec::new(),
         log_level: None,
         template: None,
     };
@@ -208,55 +209,6 @@ fn the_same_is_built_the_same() {
     assert_eq!(built(), built());
     let child = &built().children[0];
     assert!(child.is_there(&child.object));
-}
-
-#[test]
-fn keda_scales_by_what_the_source_reads() {
-    let redis = json!({"redisHost": "r:6379", "redisPassword": {"secretKeyRef": {"name": "r", "key": "p"}}, "enableTLS": true,
-        "scaleOption": {"lagThreshold": "5", "pollingInterval": 7, "minReplicaCount": 0, "maxReplicaCount": 3, "metadata": {"activationLagCount": "2"}}});
-    let children = listening(json!({"redis": {"orders": redis.clone()}}), &jetstream()).unwrap().children;
-    let component = find(&children, "Component", "eventsource-shop.orders");
-    assert_eq!(setting(component, "stream")["value"], "orders");
-    assert_eq!(setting(component, "consumerGroup")["value"], "penstock-default-shop-orders");
-    let spec = &find(&children, "ScaledObject", "eventsource-shop")["spec"];
-    let expected = json!({
-        "scaleTargetRef": {"name": "eventsource-shop"}, "pollingInterval": 7, "minReplicaCount": 0, "maxReplicaCount": 3,
-        "triggers": [{
-            "type": "redis-streams",
-            "metadata": {"stream": "orders", "consumerGroup": "penstock-default-shop-orders", "lagCount": "5", "enableTLS": "true",
-                "address": "r:6379", "activationLagCount": "2"},
-            "authenticationRef": {"name": "eventsource-shop.orders"},
-        }],
-    });
-    assert_eq!(*spec, expected);
-    let targets = &find(&children, "TriggerAuthentication", "eventsource-shop.orders")["spec"]["secretTargetRef"];
-    assert_eq!(*targets, json!([{"parameter": "password", "name": "r", "key": "p"}]));
-
-    // A webhook beside it must be there all the time.
-    let children = listening(json!({"http": {"hook": {}}, "redis": {"orders": redis}}), &jetstream()).unwrap().children;
-    assert_eq!(find(&children, "ScaledObject", "eventsource-shop")["spec"]["minReplicaCount"], 1);
-
-    let queue = json!({"url": "amqp://q:5672", "queue": "orders", "scaleOption": {"authRef": {"name": "mine", "kind": "ClusterTriggerAuthentication"}}});
-    let children = listening(json!({"rabbitmq": {"orders": queue}}), &jetstream()).unwrap().children;
-    let trigger = &find(&children, "ScaledObject", "eventsource-shop")["spec"]["triggers"][0];
-    assert_eq!(
-        trigger["metadata"],
-        json!({"queueName": "orders", "protocol": "auto", "mode": "QueueLength", "value": "10"})
-    );
-    assert_eq!(trigger["authenticationRef"], json!({"name": "mine", "kind": "ClusterTriggerAuthentication"}));
-}
-
-#[test]
-fn a_scaler_that_cannot_be_is_told() {
-    let secret = json!({"secretKeyRef": {"name": "q", "key": "k"}});
-    let queue =
-        json!({"url": "amqp://q:5672", "queue": "o", "username": secret, "password": secret, "scaleOption": {}});
-    let refused = listening(json!({"rabbitmq": {"orders": queue}}), &jetstream()).unwrap_err();
-    assert!(refused.starts_with("spec.rabbitmq.orders.scaleOption: KEDA wants the login"), "{refused}");
-    let listening =
-        listening(json!({"http": {"hook": {"scaleOption": {"maxReplicaCount": 3}}}}), &jetstream()).unwrap();
-    assert_eq!(listening.warnings, ["spec.http.hook.scaleOption: has no effect: there is no scaler of KEDA for http"]);
-    assert!(listening.children.iter().all(|child| child.resource.kind != "ScaledObject"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::api::Problems;
 use crate::api::event_source::EventSourceSpec;
 use crate::fault::Fault;
 use crate::layout;
-use crate::operator::build::{self, Listening, Routed};
+use crate::operator::build::{self, Listening, Reader, Routed};
 use crate::operator::child::{Child, Owner};
 use crate::operator::names;
 use crate::operator::queue::{Key, Subject};
@@ -58,9 +58,9 @@ impl Reconciler {
         let built = build::event_source(&owner, &raw, &spec, &found.bus, &self.settings).and_then(|mut listening| {
             let mut workloads = vec![names::workload("eventsource", &key.name)];
             let sinks = match &direct {
-                Some(_) => {
+                Some(direct) => {
                     let workload = names::workload("sink", &key.name);
-                    let (children, sinks) = self.direct(&owner, &workload, &spec, &events, &found.bus, &references)?;
+                    let (children, sinks) = self.direct(&owner, &workload, &spec, &events, &found.bus, direct)?;
                     listening.children.extend(children);
                     workloads.push(workload);
                     Some(sinks)
@@ -82,12 +82,7 @@ impl Reconciler {
             }
         };
         let Listening { children, topics, addresses, warnings } = listening;
-        for warning in warnings {
-            if !accepted.message.is_empty() {
-                accepted.message.push('\n');
-            }
-            accepted.message.push_str(&warning);
-        }
+        accepted.add(warnings);
         let workloads: Vec<&str> = workloads.iter().map(String::as_str).collect();
         let (deployed, outcome) = self.deploy(&owner, &children, &workloads).await;
         let mut verdicts = vec![accepted, bus_ready];
@@ -105,19 +100,23 @@ impl Reconciler {
         spec: &EventSourceSpec,
         events: &[&str],
         bus: &build::Bus,
-        references: &[(&crate::api::ObjectRef, Option<String>)],
+        parsed: &Trigger,
     ) -> Result<(Vec<Child>, Sinks), String> {
-        let sinks = sinks::resolve(references, (&owner.namespace, workload, &self.settings.domain), self);
+        let sinks =
+            sinks::resolve(&sinks::references(parsed), (&owner.namespace, workload, &self.settings.domain), self);
         let sink = json!(spec.sink);
         let trigger = layout::direct(&owner.namespace, &owner.name, &sink, &json!(spec.delivery), events);
         let group = names::group(&owner.namespace, &format!("@{}", owner.name));
         let template = spec.template.as_ref().map(|template| json!(template));
+        let reader = Reader { workload, group: &group, bus, triggers: vec![(parsed, None)] };
+        let scaler = build::router_scaler(owner, &reader)?;
         let routed = Routed {
             workload,
             group: &group,
             bus,
             triggers: vec![trigger],
             sinks: &sinks,
+            scaler: scaler.children,
             log_level: spec.log_level.as_deref(),
             template: template.as_ref(),
         };

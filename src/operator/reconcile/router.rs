@@ -11,7 +11,7 @@ use crate::api::{ObjectRef, Problems};
 use crate::fault::Fault;
 use crate::layout;
 use crate::operator::apply::Refusal;
-use crate::operator::build::{self, Bus, Routed};
+use crate::operator::build::{self, Bus, Reader, Routed};
 use crate::operator::child::Owner;
 use crate::operator::names;
 use crate::operator::queue::Key;
@@ -59,6 +59,15 @@ impl Reconciler {
         }
         let sinks = sinks::resolve(&references, (namespace, &workload, &self.settings.domain), self);
         let group = names::shared_group(namespace, bus);
+        let options = specs.iter().map(|(_, spec)| spec.scale_option.as_ref());
+        let reader = Reader {
+            workload: &workload,
+            group: &group,
+            bus: &found.bus,
+            triggers: parsed.iter().zip(options).collect(),
+        };
+        // What is wrong is told by the Triggers.
+        let Ok(scaler) = build::router_scaler(&owner, &reader) else { return Ok(()) };
         let triggers = specs
             .iter()
             .map(|(name, spec)| build::trigger(namespace, name, &Json::Object(layout::object(spec))))
@@ -69,6 +78,7 @@ impl Reconciler {
             bus: &found.bus,
             triggers,
             sinks: &sinks,
+            scaler: scaler.children,
             log_level: None,
             template: None,
         };

@@ -12,14 +12,14 @@ use crate::api::status::{InputStatus, SubscriberStatus};
 use crate::api::trigger::TriggerSpec;
 use crate::fault::Fault;
 use crate::layout;
-use crate::operator::build::{self, Routed};
+use crate::operator::build::{self, Reader, Routed};
 use crate::operator::child::OF;
 use crate::operator::interest::Watched;
 use crate::operator::names;
 use crate::operator::queue::{Key, Subject};
 use crate::operator::resource::{DEPLOYMENT, EVENT_SOURCE, Resource, TRIGGER};
 use crate::operator::sinks::{self, Sinks};
-use crate::operator::status::{BUS_READY, DEPLOYED, Reason, SINKS_RESOLVED, Truth, Verdict};
+use crate::operator::status::{ACCEPTED, BUS_READY, DEPLOYED, Reason, SINKS_RESOLVED, Truth, Verdict};
 use crate::router::route::{DEFAULT_BUS, DeadLetter, Target, Trigger};
 
 impl Reconciler {
@@ -67,12 +67,28 @@ impl Reconciler {
         self.interests.set(key, watched);
         let owner = owner("Trigger", key, &object);
         let sinks = sinks::resolve(&references, (&key.namespace, &workload, &self.settings.domain), self);
+        let group = names::group(&key.namespace, &key.name);
+        let reader = Reader {
+            workload: &workload,
+            group: &group,
+            bus: &found.bus,
+            triggers: vec![(&parsed, spec.scale_option.as_ref())],
+        };
+        // Of a shared router only what is wrong with it.
+        let scaler = match build::router_scaler(&owner, &reader) {
+            Ok(scaler) => scaler,
+            Err(why) => {
+                let refused = Verdict::fails(ACCEPTED, Reason::Invalid, why);
+                let verdicts = vec![refused, bus_ready, resolved(&sinks), wait(DEPLOYED)];
+                return self.tell(&resource, &object, verdicts, kept(&object)).await;
+            }
+        };
+        accepted.add(scaler.warnings);
         let (deployed, outcome) = if shared.is_some() {
             let left = self.writer().apply(&owner, &[]).await;
             let deployed = self.runs(&key.namespace, &[&workload]);
             (deployed, if let Err(super::Refusal::Object(fault)) = left { Err(fault) } else { Ok(()) })
         } else {
-            let group = names::group(&key.namespace, &key.name);
             let template = spec.template.as_ref().map(|template| json!(template));
             let written = build::trigger(&key.namespace, &key.name, &Json::Object(layout::object(&spec)));
             let routed = Routed {
@@ -81,6 +97,7 @@ impl Reconciler {
                 bus: &found.bus,
                 triggers: vec![written],
                 sinks: &sinks,
+                scaler: scaler.children,
                 log_level: spec.log_level.as_deref(),
                 template: template.as_ref(),
             };

@@ -28,6 +28,7 @@ use crate::flow::{Bus, Group, InvalidName, Ordering, Start, Store, Subscriber, S
 use crate::router::decision::Observer;
 use crate::router::delivery::Delivery;
 use crate::router::join::{Engine, Means, Orphans, Setup, Starts};
+use crate::router::route;
 use crate::task::{self, Clock, Shutdown};
 use crate::telemetry::Metrics;
 
@@ -80,7 +81,7 @@ impl Settings {
 /// # Errors
 /// When the group's name leaves no room for the suffix.
 pub fn retry_topic(group: &Group) -> Result<Topic, InvalidName> {
-    Topic::new(&format!("{group}-retry"))
+    Topic::new(&route::retry_topic(group.as_str()))
 }
 
 /// Routes the events of one bus.

@@ -28,7 +28,7 @@ pub use limits::{Breaker, Rate};
 pub use policy::{Growth, Policy, StatusCodes};
 pub use subscriber::Subscriber;
 pub use target::{DeadLetter, Target};
-pub use topics::{Collision, DEFAULT_TEMPLATE, EventName, MAX_TOPIC, TopicNames, dead_letter_topic};
+pub use topics::{Collision, DEFAULT_TEMPLATE, EventName, MAX_TOPIC, TopicNames, dead_letter_topic, retry_topic};
 pub use trigger::Trigger;
 
 #[cfg(test)]

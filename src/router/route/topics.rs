@@ -140,6 +140,11 @@ pub fn dead_letter_topic(topic: &str) -> String {
     format!("{topic}-dlq")
 }
 
+/// Where the events of a consumer group go that are tried again later.
+pub fn retry_topic(group: &str) -> String {
+    format!("{group}-retry")
+}
+
 /// Why a whole topic name, or a fixed part of one, is not legal on every broker; completes a
 /// sentence that begins with the name of the thing.
 pub(super) fn illegal(text: &str) -> Option<String> {

@@ -5,7 +5,7 @@ use super::subscriber::{self, DIRECT, Scope};
 use super::{BusDefaults, DeadLetter, Input, Policy, Subscriber, Target, check, input};
 use crate::api::event_source::EventSourceSpec;
 use crate::api::trigger::TriggerSpec;
-use crate::api::{FieldPath, Problems, value};
+use crate::api::{FieldPath, Problems, client, value};
 use crate::router::condition::Condition;
 use crate::router::filter::Filter;
 
@@ -111,6 +111,7 @@ fn check_words(spec: &TriggerSpec, path: &FieldPath, problems: &mut Problems) {
     if let Some(level) = &spec.log_level {
         check_log_level(level, &path.field("logLevel"), problems);
     }
+    client::router_scale(spec.scale_option.as_ref(), &path.field("scaleOption"), problems);
 }
 
 /// A level, or `OpenFunction`'s number as text.

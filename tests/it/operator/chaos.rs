@@ -23,7 +23,7 @@ const EDITS: [(&str, &str); 7] = [
 const ROUNDS: usize = 40;
 
 /// What everything comes to in a namespace, without what differs between two of them.
-async fn outcome(rig: &Rig) -> Vec<Json> {
+pub async fn outcome(rig: &Rig) -> Vec<Json> {
     let mut outcome = Vec::new();
     for mut child in rig.children().await {
         let metadata = &child["metadata"];

@@ -5,6 +5,7 @@ use super::rig::{EVENT_SOURCE, Rig, TRIGGER, settled};
 use crate::support::{Client, NatsServer, Receiver, eventually, free_port};
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "the figures of docs/cluster.md")]
 async fn what_is_generated_runs_and_an_edit_shows() {
     let (rig, nats) = (Rig::new("flow").await, NatsServer::start(""));
     let (first, second, port) = (Receiver::start().await, Receiver::start().await, free_port());
@@ -54,6 +55,7 @@ spec:
     assert_eq!((seen.len(), seen[0].header("ce-id"), seen[0].path.as_str()), (1, "large", "/ship"));
 
     // The edit reaches the running pod by its ConfigMap alone.
+    let started = std::time::Instant::now();
     let edited =
         yaml.replace("'>', value: ['100']", "'<', value: ['100']").replace(&first.uri("/ship"), &second.uri("/v2"));
     rig.apply(&edited).await;
@@ -61,8 +63,14 @@ spec:
         .await;
     let applied = || router.penstock.log().matches("the plan is applied").count();
     let before = applied();
+    let written = started.elapsed();
     router.sync().await;
     eventually("the pod has the new plan", || async { applied() > before }).await;
+    println!(
+        "an edit of a Trigger: {} ms from kubectl apply to the new plan in the ConfigMap, {} ms until the router had it",
+        written.as_millis(),
+        started.elapsed().as_millis(),
+    );
     send("tiny", r#"{"total": 1}"#).await;
     eventually("the new sink has it", || async { !second.seen().is_empty() }).await;
     assert_eq!(second.seen()[0].header("ce-id"), "tiny");

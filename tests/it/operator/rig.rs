@@ -25,7 +25,7 @@ pub const SCALED_OBJECT: Kind = ("keda.sh", "v1alpha1", "ScaledObject", "scaledo
 pub const TRIGGER_AUTHENTICATION: Kind = ("keda.sh", "v1alpha1", "TriggerAuthentication", "triggerauthentications");
 
 /// Everything that the operator makes.
-pub const CHILDREN: [Kind; 4] = [COMPONENT, CONFIG_MAP, SERVICE, DEPLOYMENT];
+pub const CHILDREN: [Kind; 6] = [COMPONENT, CONFIG_MAP, SERVICE, DEPLOYMENT, SCALED_OBJECT, TRIGGER_AUTHENTICATION];
 
 pub struct Rig {
     pub server: Arc<ApiServer>,
@@ -52,7 +52,12 @@ impl Rig {
 
     /// An operator that looks after the namespace.
     pub fn operator(&self) -> Run {
-        let kubeconfig = self.server.kubeconfig(ADMIN);
+        self.operator_through(self.server.port)
+    }
+
+    /// The same, which sees the API server through another port.
+    pub fn operator_through(&self, port: u16) -> Run {
+        let kubeconfig = self.server.kubeconfig_through(port, ADMIN);
         Run::command::<std::ffi::OsString>(
             ["operator".into(), "--kubeconfig".into(), kubeconfig.into_os_string()],
             self.folder.path(),
@@ -143,10 +148,12 @@ pub async fn writes(operator: &Penstock) -> u64 {
 
 /// Waits until nothing is left to look at; how often it has written.
 pub async fn settled(operator: &Penstock) -> u64 {
-    let quiet = || async {
-        let metrics = Http::new().get(&operator.admin("/metrics")).await.unwrap().body;
-        metrics.lines().any(|line| line == "penstock_operator_queue 0")
-    };
-    eventually("the operator has nothing left to look at", quiet).await;
+    eventually("the operator has nothing left to look at", || is_quiet(operator)).await;
     writes(operator).await
+}
+
+/// Whether nothing is left to look at.
+pub async fn is_quiet(operator: &Penstock) -> bool {
+    let metrics = Http::new().get(&operator.admin("/metrics")).await.unwrap().body;
+    metrics.lines().any(|line| line == "penstock_operator_queue 0")
 }

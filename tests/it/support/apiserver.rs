@@ -32,8 +32,8 @@ pub const GUEST: &str = "guest";
 /// The one that tests of this binary share while any of them runs.
 static SHARED: Mutex<Weak<ApiServer>> = Mutex::const_new(Weak::new());
 
-/// Tells the namespaces of the tests apart.
-static NAMESPACES: AtomicU32 = AtomicU32::new(0);
+/// Tells the namespaces and files of the tests apart.
+static NUMBERS: AtomicU32 = AtomicU32::new(0);
 
 /// A running API server. It and its etcd are killed when this is dropped.
 pub struct ApiServer {
@@ -129,23 +129,31 @@ impl ApiServer {
     }
 
     /// What a user needs to reach it, in memory; `token` is the name of a user, or an account's token.
-    fn settings(&self, token: &str) -> String {
+    fn settings(&self, token: &str, port: u16) -> String {
         let certificate = self.folder.path().join("certificates/apiserver.crt");
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: it\n\
              clusters: [{{name: it, cluster: {{server: \"https://127.0.0.1:{}\", certificate-authority: \"{}\"}}}}]\n\
              users: [{{name: it, user: {{token: \"{token}\"}}}}]\n\
              contexts: [{{name: it, context: {{cluster: it, user: it, namespace: default}}}}]\n",
-            self.port,
+            port,
             certificate.display(),
         )
     }
 
     /// A kubeconfig file of a user, or of an account with this token.
     pub fn kubeconfig(&self, token: &str) -> PathBuf {
+        self.kubeconfig_through(self.port, token)
+    }
+
+    /// The same, for the server as it is seen through another port.
+    pub fn kubeconfig_through(&self, port: u16, token: &str) -> PathBuf {
         let name: String = token.chars().rev().take(40).filter(char::is_ascii_alphanumeric).collect();
-        let path = self.folder.path().join(format!("{name}.kubeconfig"));
-        fs::write(&path, self.settings(token)).unwrap();
+        let path = self.folder.path().join(format!("{name}-{port}.kubeconfig"));
+        // Whoever reads it meanwhile, for another test, finds it whole.
+        let new = path.with_extension(format!("{}", NUMBERS.fetch_add(1, Ordering::Relaxed)));
+        fs::write(&new, self.settings(token, port)).unwrap();
+        fs::rename(new, &path).unwrap();
         path
     }
 
@@ -153,14 +161,14 @@ impl ApiServer {
     pub async fn client(&self, token: &str) -> Client {
         // The client takes the one of the process; it is an error only when it is there already.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let settings = Kubeconfig::from_yaml(&self.settings(token)).unwrap();
+        let settings = Kubeconfig::from_yaml(&self.settings(token, self.port)).unwrap();
         let config = Config::from_custom_kubeconfig(settings, &KubeConfigOptions::default()).await.unwrap();
         Client::try_from(config).unwrap()
     }
 
     /// Makes a namespace whose name no other test has; it begins with `name`.
     pub async fn namespace(&self, name: &str) -> String {
-        let name = format!("{name}-{}", NAMESPACES.fetch_add(1, Ordering::Relaxed));
+        let name = format!("{name}-{}", NUMBERS.fetch_add(1, Ordering::Relaxed));
         let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
         let namespace = Namespace { metadata, ..Namespace::default() };
         let all: Api<Namespace> = Api::all(self.client(ADMIN).await);

@@ -3,6 +3,7 @@
 //! latter two run on `JetStream` of the same address, and say so. A Dapr Component has the first.
 
 mod component;
+pub mod names;
 mod start;
 
 use std::time::Duration;
@@ -109,7 +110,7 @@ impl Config {
                 1
             })
         });
-        client::lag_threshold(raw.scale_option.as_ref(), &path.field("scaleOption"), problems);
+        client::router_scale(raw.scale_option.as_ref(), &path.field("scaleOption"), problems);
         let start = Start::parse(raw, path, problems);
         let at = Self::at(&raw.nats_url, &path.field("natsURL"), problems);
         Self { ack_wait: ack_wait.unwrap_or(DEFAULT_ACK_WAIT), max_in_flight, start, ..at }
@@ -130,11 +131,10 @@ impl Config {
     }
 
     /// The stream of the bus `name`, of a cluster's bus when `namespace` is empty, when it is given no
-    /// other name. Two buses never share one: Kubernetes' names have no underscore, and those of
-    /// namespaces no dot.
+    /// other name.
     #[must_use]
     pub fn of_bus(mut self, namespace: &str, name: &str) -> Self {
-        self.stream.get_or_insert_with(|| format!("penstock_{namespace}_{}", name.replace('.', "_")));
+        self.stream.get_or_insert_with(|| names::stream(namespace, name));
         self
     }
 
