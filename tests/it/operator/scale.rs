@@ -139,24 +139,3 @@ async fn what_waits_on_redis_is_what_keda_asks_for() {
     let (rig, redis) = (Rig::new("lag-redis").await, RedisServer::start(&[]));
     what_waits_is_seen(&rig, &format!("redis: {{address: '{}'}}", redis.address()), &redis).await;
 }
-
-#[cfg(feature = "kafka")]
-impl Broker for crate::support::KafkaServer {
-    async fn lag(&self, kind: &str, metadata: &Json) -> Option<u64> {
-        assert_eq!((kind, text(metadata, "bootstrapServers")), ("kafka", self.address().as_str()));
-        assert_eq!(text(metadata, "offsetResetPolicy"), "earliest", "what was not committed counts from the beginning");
-        let (topic, group) = (text(metadata, "topic"), text(metadata, "consumerGroup"));
-        let ends = tokio::task::block_in_place(|| self.ends(topic))?;
-        let partitions = i32::try_from(ends.len()).unwrap();
-        let committed = tokio::task::block_in_place(|| self.committed(group, topic, partitions));
-        let lag = ends.iter().map(|(partition, end)| end - committed.get(partition).copied().unwrap_or(0));
-        Some(u64::try_from(lag.sum::<i64>()).unwrap())
-    }
-}
-
-#[cfg(feature = "kafka")]
-#[tokio::test(flavor = "multi_thread")]
-async fn what_waits_on_kafka_is_what_keda_asks_for() {
-    let (rig, kafka) = (Rig::new("lag-kafka").await, crate::support::KafkaServer::shared());
-    what_waits_is_seen(&rig, &format!("kafka: {{brokers: '{}'}}", kafka.address()), kafka.as_ref()).await;
-}

@@ -12,7 +12,7 @@ use super::rig::{EVENT_BUS, EVENT_SOURCE, Kind, Rig, TRIGGER, settled};
 use crate::support::{ADMIN, ApiServer, PATIENCE, Run, apply_foreign_crds, eventually};
 
 /// Few enough for every test run.
-const USUAL: usize = 12;
+const USUAL: usize = 6;
 
 /// The most edits of one sequence.
 const LONGEST: usize = 6;

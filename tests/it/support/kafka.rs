@@ -216,19 +216,6 @@ impl KafkaServer {
         read
     }
 
-    /// The offset behind the last message of each partition of the topic; `None` when there is no such topic.
-    pub fn ends(&self, topic: &str) -> Option<HashMap<i32, i64>> {
-        let patience = Duration::from_secs(30);
-        let consumer: BaseConsumer = self.client().set("group.id", "reader").create().unwrap();
-        let found = consumer.fetch_metadata(Some(topic), patience).unwrap();
-        let partitions = found.topics().iter().find(|known| known.name() == topic)?.partitions();
-        let ends = partitions.iter().map(|partition| {
-            let (_, end) = consumer.fetch_watermarks(topic, partition.id(), patience).unwrap();
-            (partition.id(), end)
-        });
-        Some(ends.collect::<HashMap<_, _>>()).filter(|ends| !ends.is_empty())
-    }
-
     /// What the group has committed for each partition of the topic that it has begun.
     pub fn committed(&self, group: &str, topic: &str, partitions: i32) -> HashMap<i32, i64> {
         let consumer: BaseConsumer = self.client().set("group.id", group).create().unwrap();
