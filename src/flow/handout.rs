@@ -142,7 +142,6 @@ impl Settle for Outcome {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use crate::event::Draft;
     use crate::flow::outlet;
