@@ -8,4 +8,6 @@ mod end;
 mod flow;
 mod kill;
 mod kinds;
+mod letters;
 mod refused;
+mod tales;
