@@ -5,7 +5,7 @@
 
 mod children;
 mod end;
-mod flow;
+pub mod flow;
 mod kill;
 mod kinds;
 mod letters;
