@@ -44,7 +44,7 @@ enum Role {
 
 /// When everybody of a stage is gone, the next one is asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub enum Stage {
     Intakes,
     Routers,
     Daprd,
@@ -193,8 +193,7 @@ impl Fleet {
             let look = Look { process: slot.name.clone(), width: self.width, json: self.launch.logs().json };
             let running = Running::start(command, &look).with_context(|| format!("cannot start {}", slot.name))?;
             tracing::debug!(process = slot.name, id = running.id(), port, "started");
-            let has_metrics = !matches!(slot.role, Role::Daprd);
-            self.board.started(&slot.name, has_metrics.then_some(port));
+            self.board.started(&slot.name, slot.role.stage(), port);
             slot.state = State::Up { running, since: now, port, ready: false };
         }
         Ok(())

@@ -5,7 +5,9 @@
 
 mod children;
 mod end;
-mod flow;
+pub mod flow;
 mod kill;
 mod kinds;
+mod letters;
 mod refused;
+mod tales;

@@ -8,6 +8,7 @@ use crate::api::event_bus::BusSpec;
 use crate::api::event_source::EventSourceSpec;
 use crate::api::{FieldPath, Problems, Secret, SecretValue, Secrets};
 use crate::catalog::BusConfig;
+use crate::cli::dlq::Index;
 use crate::cli::documents::{Document, Documents, Origin};
 use crate::cli::report::Report;
 use crate::cli::run::{BusPlan, CONSUMER_GROUP, Feed, Plan};
@@ -23,6 +24,8 @@ pub struct Layout {
     /// Environment variables of daprd.
     pub secrets: Vec<(String, Secret)>,
     pub workloads: Vec<Workload>,
+    /// Where the dead letters are on the buses of `penstock component`.
+    pub letters: Index,
 }
 
 /// A process that does what a plan says.
@@ -77,6 +80,7 @@ impl Writer<'_> {
                 }
             });
         }
+        self.layout.letters = Index::of_open(self.plan, |index| buses[index].1.clone());
         for (index, endpoint) in buses {
             let name = |command: Command| match self.plan.buses.len() {
                 1 => command.as_str().to_owned(),
