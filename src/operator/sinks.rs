@@ -122,7 +122,8 @@ pub fn resolve(
     sinks
 }
 
-fn absent(state: State) -> &'static str {
+/// Why an object that is not known is not.
+pub fn absent(state: State) -> &'static str {
     match state {
         State::Unread => "not looked up yet",
         State::Known => "there is none",
