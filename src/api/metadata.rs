@@ -43,6 +43,9 @@ const BACKOFF: [Key; 5] = [
 ];
 
 /// All keys of a source that connects to a server: its own, and those of `connectionBackoff`.
+///
+/// # Panics
+/// When `ALL` is not as many as both have: at compile time, where it is called for a constant.
 pub const fn connected<const OWN: usize, const ALL: usize>(own: [Key; OWN]) -> [Key; ALL] {
     assert!(OWN + BACKOFF.len() == ALL, "as many as both have");
     let mut all = [BACKOFF[0]; ALL];

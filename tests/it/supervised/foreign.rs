@@ -13,7 +13,8 @@ use crate::support::{Client, Receiver, RedisServer, Reply, Run, eventually, free
 /// The usual flow from a webhook on `port` to the receiver, on a bus with this block.
 fn flow(port: u16, receiver: &Receiver, block: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    write_flow(folder.path(), port, &sink(&receiver.uri("/")));
+    // However slow the machine is, nothing is given up.
+    write_flow(folder.path(), port, &format!("{}, delivery: {{retry: 10000}}", sink(&receiver.uri("/"))));
     let bus = format!(
         "apiVersion: events.openfunction.io/v1alpha1\nkind: EventBus\nmetadata: {{name: default}}\n\
          spec: {{component: {block}}}\n"

@@ -27,6 +27,12 @@ impl Guarded {
         let master = RedisServer::start(&["--repl-diskless-sync-delay", "0"]);
         let replica = replica_of(&master).await;
         let sentinel = Sentinel::start(NAME, &master);
+        // It looks every ten seconds by itself, and does nothing for half a minute when its machine was too busy.
+        for (name, millis) in [("INFO-PERIOD", 200), ("TILT-TRIGGER", 600_000)] {
+            let mut set = redis::cmd("SENTINEL");
+            set.arg("DEBUG").arg(name).arg(millis);
+            set.exec_async(&mut sentinel.connection().await).await.unwrap();
+        }
         eventually("the sentinel knows the replica", || async {
             let mut asked = redis::cmd("SENTINEL");
             asked.arg("REPLICAS").arg(NAME);
