@@ -15,9 +15,8 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::config::{Listen, Selection};
+use super::config::{Listen, Secret, Selection};
 use super::sign;
-use crate::api::Secret;
 use crate::dial::{self, Trust};
 use crate::fault::{Fault, FaultKind, Retry};
 use crate::task::{self, Clock, Group, Shutdown};
