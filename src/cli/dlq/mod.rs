@@ -17,7 +17,7 @@ pub(super) use index::Index;
 pub(super) use remote::{PATH, pass_on, take};
 
 use super::report::counted;
-use super::run::{CONSUMER_GROUP, plan_anywhere};
+use super::run::{self, CONSUMER_GROUP, Reach};
 use super::secrets::Local;
 use super::{Outcome, check, documents, terminal};
 use crate::catalog;
@@ -193,7 +193,7 @@ async fn here(order: &Order, common: &Common) -> anyhow::Result<Option<Answer>> 
     let (documents, mut report) = documents::load(&common.files, &mut std::io::empty());
     let secrets = Local::new(common.secrets_dir.clone());
     check::judge(&documents, &secrets, &mut report);
-    let plan = plan_anywhere(&documents, &secrets, &mut report);
+    let plan = run::plan(&documents, Reach::Anywhere, &secrets, &mut report);
     report.refuse_unsupported();
     if report.has_errors() {
         let mut err = std::io::stderr().lock();

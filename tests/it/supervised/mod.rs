@@ -6,6 +6,7 @@
 mod children;
 mod end;
 pub mod flow;
+mod foreign;
 mod kill;
 mod kinds;
 mod letters;
