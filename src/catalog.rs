@@ -151,6 +151,8 @@ pub enum BusConfig {
     Jetstream(Box<jetstream::config::Config>),
     Kafka(Box<buses::kafka::config::Config>),
     Redis(Box<redis::config::Config>),
+    /// A Component of Dapr's, which is daprd's to open.
+    Component,
 }
 
 /// A bus, and the store that its back end is as well.
@@ -185,13 +187,17 @@ pub async fn open(config: BusConfig, folder: &Path, clock: &Clock) -> Result<Ope
             let bus = Arc::new(redis::Redis::open(*config).await?);
             Ok(Opened { bus: bus.clone(), store: bus })
         }
+        BusConfig::Component => {
+            let message = "a bus that is a Dapr Component is reached through daprd alone";
+            Err(Fault::new(FaultKind::Unsupported, "open a bus", message))
+        }
     }
 }
 
 /// Where events are delivered to.
 #[derive(Clone, Debug)]
 pub enum SinkConfig {
-    Http(sinks::http::Config),
+    Http(Box<sinks::http::Config>),
     Log,
     Topic(Topic),
 }
@@ -199,7 +205,7 @@ pub enum SinkConfig {
 /// Makes a sink; topics are those of `bus`, HTTP goes through `client`.
 pub fn sink(config: SinkConfig, bus: &Arc<dyn Bus>, client: &sinks::http::Client) -> Arc<dyn Sink> {
     match config {
-        SinkConfig::Http(config) => Arc::new(sinks::http::Sink::new(client.clone(), config)),
+        SinkConfig::Http(config) => Arc::new(sinks::http::Sink::new(client.clone(), *config)),
         SinkConfig::Log => Arc::new(sinks::log::Sink),
         SinkConfig::Topic(topic) => Arc::new(sinks::topic::Sink::new(bus.clone(), topic)),
     }

@@ -32,6 +32,7 @@ script!(WRITE, "lua/write.lua");
 script!(SCAN, "lua/scan.lua");
 script!(READ, "lua/read.lua");
 script!(END, "lua/end.lua");
+script!(BEHIND, "lua/behind.lua");
 
 /// The keys of one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]

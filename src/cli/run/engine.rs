@@ -69,8 +69,8 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
             routers.spawn(router.run());
         }
     }
-    let named = watched.iter().map(|(name, bus): &(String, Arc<dyn Bus>)| (name.clone(), bus.clone()));
-    let desk = Arc::new(dlq::Desk::new(named, index));
+    let open: Vec<(String, Arc<dyn Bus>)> = watched.clone();
+    let desk = Arc::new(dlq::Desk::new(Box::new(move || open.clone()), Some(index)));
     let mut sources = Group::new(&sourcing);
     start(plan.feeds, &buses, options, &context, &mut sources).await?;
     let admin = Admin::new(context.metrics.clone(), context.clock.clone(), Box::new(move || watched.clone()));
@@ -181,7 +181,7 @@ pub fn sink(
 ) -> Result<Arc<dyn flow::Sink>, Fault> {
     let refused = |message: String| Fault::new(FaultKind::Rejected, "set up a sink", message);
     let config = match target {
-        Target::Http(uri) => SinkConfig::Http(http_config(uri, policy)?),
+        Target::Http(uri) => SinkConfig::Http(Box::new(http_config(uri, policy)?)),
         Target::Topic(topic) => SinkConfig::Topic(Topic::new(topic).map_err(|error| refused(error.to_string()))?),
         Target::Log => SinkConfig::Log,
         Target::Component { .. } | Target::Object { .. } => {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Reconciler, find, is_going, owner};
+use super::{Reconciler, is_going, owner};
 use crate::api::Problems;
 use crate::api::event_source::EventSourceSpec;
 use crate::fault::Fault;
@@ -12,7 +12,7 @@ use crate::operator::child::{Child, Owner};
 use crate::operator::names;
 use crate::operator::queue::{Key, Subject};
 use crate::operator::resource::{EVENT_SOURCE, Resource};
-use crate::operator::sinks::{self, Sinks};
+use crate::operator::sinks::{self, Asking, Sinks};
 use crate::operator::status::{BUS_READY, DEPLOYED, Reason, SINKS_RESOLVED, Truth, Verdict};
 use crate::router::route::{DEFAULT_BUS, Trigger};
 
@@ -26,7 +26,7 @@ impl Reconciler {
             return Ok(());
         };
         let bus_name = object["spec"]["eventBus"].as_str().unwrap_or(DEFAULT_BUS).to_owned();
-        let mut watched = find::watched(&key.namespace, &bus_name);
+        let mut watched = self.watched(&key.namespace, &bus_name);
         watched.extend(Self::marks(&key.namespace));
         self.interests.set(key, watched.clone());
         self.queue.add(self.buses_of(key));
@@ -102,8 +102,11 @@ impl Reconciler {
         bus: &build::Bus,
         parsed: &Trigger,
     ) -> Result<(Vec<Child>, Sinks), String> {
-        let sinks =
-            sinks::resolve(&sinks::references(parsed), (&owner.namespace, workload, &self.settings.domain), self);
+        let sinks = sinks::resolve(
+            &sinks::references(parsed),
+            Asking { namespace: &owner.namespace, workload, settings: &self.settings },
+            self,
+        );
         let sink = json!(spec.sink);
         let trigger = layout::direct(&owner.namespace, &owner.name, &sink, &json!(spec.delivery), events);
         let group = names::group(&owner.namespace, &format!("@{}", owner.name));

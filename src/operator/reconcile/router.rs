@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::trigger::{bus_name, is_shared};
-use super::{Reconciler, find, is_going};
+use super::{Reconciler, is_going};
 use crate::api::trigger::TriggerSpec;
 use crate::api::{ObjectRef, Problems};
 use crate::fault::Fault;
@@ -16,14 +16,14 @@ use crate::operator::child::Owner;
 use crate::operator::names;
 use crate::operator::queue::Key;
 use crate::operator::resource::{CONFIG_MAP, Resource, TRIGGER};
-use crate::operator::sinks;
+use crate::operator::sinks::{self, Asking};
 use crate::operator::status::Truth;
 use crate::router::route::Trigger;
 
 impl Reconciler {
     pub(super) async fn router(&self, key: &Key) -> Result<(), Fault> {
         let Key { namespace, name: bus, .. } = key;
-        let mut watched = find::watched(namespace, bus);
+        let mut watched = self.watched(namespace, bus);
         watched.extend(Self::marks(namespace));
         let workload = names::workload("router", bus);
         let mut owner =
@@ -57,7 +57,8 @@ impl Reconciler {
         if specs.is_empty() {
             return Ok(());
         }
-        let sinks = sinks::resolve(&references, (namespace, &workload, &self.settings.domain), self);
+        let sinks =
+            sinks::resolve(&references, Asking { namespace, workload: &workload, settings: &self.settings }, self);
         let group = names::shared_group(namespace, bus);
         let options = specs.iter().map(|(_, spec)| spec.scale_option.as_ref());
         let reader = Reader {

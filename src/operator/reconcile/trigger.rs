@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 
 use super::event_source::{kept, resolved};
-use super::{Reconciler, find, is_going, owner};
+use super::{Reconciler, is_going, owner};
 use crate::api::Problems;
 use crate::api::status::{InputStatus, SubscriberStatus};
 use crate::api::trigger::TriggerSpec;
@@ -18,7 +18,7 @@ use crate::operator::interest::Watched;
 use crate::operator::names;
 use crate::operator::queue::{Key, Subject};
 use crate::operator::resource::{DEPLOYMENT, EVENT_SOURCE, Resource, TRIGGER};
-use crate::operator::sinks::{self, Sinks};
+use crate::operator::sinks::{self, Asking, Sinks};
 use crate::operator::status::{ACCEPTED, BUS_READY, DEPLOYED, Reason, SINKS_RESOLVED, Truth, Verdict};
 use crate::router::route::{DEFAULT_BUS, DeadLetter, Target, Trigger};
 
@@ -38,7 +38,7 @@ impl Reconciler {
             Some(bus) => names::workload("router", bus),
             None => names::workload("trigger", &key.name),
         };
-        let mut watched = find::watched(&key.namespace, &name);
+        let mut watched = self.watched(&key.namespace, &name);
         watched.extend(Self::marks(&key.namespace));
         watched.insert(Watched::new(&Resource::of(DEPLOYMENT), &key.namespace, &workload));
         self.interests.set(key, watched.clone());
@@ -66,7 +66,11 @@ impl Reconciler {
         watched.extend(sinks::watched(&references));
         self.interests.set(key, watched);
         let owner = owner("Trigger", key, &object);
-        let sinks = sinks::resolve(&references, (&key.namespace, &workload, &self.settings.domain), self);
+        let sinks = sinks::resolve(
+            &references,
+            Asking { namespace: &key.namespace, workload: &workload, settings: &self.settings },
+            self,
+        );
         let group = names::group(&key.namespace, &key.name);
         let reader = Reader {
             workload: &workload,
