@@ -2,7 +2,8 @@
 
 use serde_json::Value as Json;
 
-use super::{component, secret};
+use super::component;
+use super::inline::Inline;
 use crate::api::event_bus::BusSpec;
 use crate::api::{FieldPath, Problems};
 use crate::layout::{self, EventBus};
@@ -40,14 +41,18 @@ impl Bus {
         EventBus { name: &self.name, namespace: &self.namespace, spec }
     }
 
-    /// The Component of the bus beside a workload, and the kind of socket that it needs, if it is one of ours.
+    /// The Component of the bus beside a workload, after the Secrets that it needs, and the kind of socket that it
+    /// needs, if it is one of ours.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn component(&self, owner: &Owner, workload: &str) -> Result<(Child, Option<String>), String> {
+    pub fn component(&self, owner: &Owner, workload: &str) -> Result<(Vec<Child>, Option<String>), String> {
         let of = names::bus(&self.namespace, &self.name);
         let mut problems = Problems::new();
-        let made = layout::bus(&names::bus_component(workload), &of, &self.spec, &mut secret, &mut problems);
+        let name = names::bus_component(workload);
+        let mut inline = Inline::new(owner, workload, &name);
+        let mut secrets = |key: &str, written: Json| inline.setting(key, written);
+        let made = layout::bus(&name, &of, &self.spec, &mut secrets, &mut problems);
         let first = problems.not_supported().first().map(ToString::to_string);
         let refused = first.or_else(|| (!problems.is_empty()).then(|| problems.to_string()));
         match (made, refused) {
@@ -58,9 +63,12 @@ impl Bus {
                      redis or another bus that is a server"
                     .to_owned())
             }
-            (Some(made), None) => {
+            (Some(mut made), None) => {
+                inline.take_logins(&mut made)?;
+                let mut children = inline.children;
+                children.push(component(&made, owner, workload));
                 let kind = made.ty.strip_prefix("pubsub.").filter(|ty| ty.starts_with("eventbus."));
-                Ok((component(&made, owner, workload), kind.map(str::to_owned)))
+                Ok((children, kind.map(str::to_owned)))
             }
         }
     }

@@ -65,7 +65,7 @@ impl Reconciler {
                 kind: "EventBus".to_owned(),
                 namespace: key.namespace.clone(),
                 name: key.name.clone(),
-                objects: Vec::new(),
+                objects: vec![("EventBus", key.name.clone(), String::new())],
             };
             if let Err(why) = bus.component(&owner, "x") {
                 verdicts[0] = Verdict::fails(ACCEPTED, Reason::NotSupported, why);
