@@ -6,7 +6,7 @@ use super::component;
 use super::inline::Inline;
 use crate::api::event_bus::BusSpec;
 use crate::api::{FieldPath, Problems};
-use crate::layout::{self, EventBus};
+use crate::layout::{self, EventBus, Setting};
 use crate::operator::child::{Child, Owner};
 use crate::operator::names;
 use crate::router::route::BusDefaults;
@@ -29,6 +29,11 @@ impl Bus {
         }
     }
 
+    /// The Component of Dapr's that it is, if it is known by its name alone.
+    pub fn named(&self) -> Option<&str> {
+        self.spec.component.as_ref()?.name.as_deref()
+    }
+
     /// What topics are called, and what subscribers inherit. What is wrong with it is the bus's own matter.
     pub fn defaults(&self) -> BusDefaults {
         let path = FieldPath::root().field("spec");
@@ -42,11 +47,17 @@ impl Bus {
     }
 
     /// The Component of the bus beside a workload, after the Secrets that it needs, and the kind of socket that it
-    /// needs, if it is one of ours.
+    /// needs, if it is one of ours. A workload that reads from the bus does so as `group`, which Dapr's own components
+    /// have to be told there.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn component(&self, owner: &Owner, workload: &str) -> Result<(Vec<Child>, Option<String>), String> {
+    pub fn component(
+        &self,
+        owner: &Owner,
+        workload: &str,
+        group: Option<&str>,
+    ) -> Result<(Vec<Child>, Option<String>), String> {
         let of = names::bus(&self.namespace, &self.name);
         let mut problems = Problems::new();
         let name = names::bus_component(workload);
@@ -65,10 +76,13 @@ impl Bus {
             }
             (Some(mut made), None) => {
                 inline.take_logins(&mut made)?;
+                let kind = made.ty.strip_prefix("pubsub.").filter(|ty| ty.starts_with("eventbus.")).map(str::to_owned);
+                if let Some(group) = group.filter(|_| kind.is_none()) {
+                    made.set(layout::CONSUMER, Setting::Value(group.to_owned()));
+                }
                 let mut children = inline.children;
                 children.push(component(&made, owner, workload));
-                let kind = made.ty.strip_prefix("pubsub.").filter(|ty| ty.starts_with("eventbus."));
-                Ok((children, kind.map(str::to_owned)))
+                Ok((children, kind))
             }
         }
     }

@@ -51,7 +51,7 @@ pub fn event_source(
 ) -> Result<Listening, String> {
     let workload = names::workload("eventsource", &owner.name);
     let defaults = bus.defaults();
-    let (children, bus_kind) = bus.component(owner, &workload)?;
+    let (children, bus_kind) = bus.component(owner, &workload, None)?;
     let mut listening = Listening { children, ..Listening::default() };
     let mut kinds: BTreeSet<String> = bus_kind.iter().cloned().collect();
     let (mut feeds, mut ports, mut made_of) = (Vec::new(), BTreeSet::new(), Vec::new());

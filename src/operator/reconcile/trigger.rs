@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 
 use super::event_source::{kept, resolved};
-use super::{AS_FUNCTION, Reconciler, find, is_going, owner};
+use super::{AS_FUNCTION, Reconciler, is_going, owner};
 use crate::api::Problems;
 use crate::api::status::{InputStatus, SubscriberStatus};
 use crate::api::trigger::TriggerSpec;
@@ -38,7 +38,7 @@ impl Reconciler {
             Some(bus) => names::workload("router", bus),
             None => names::workload("trigger", &key.name),
         };
-        let mut watched = find::watched(&key.namespace, &name);
+        let mut watched = self.watched(&key.namespace, &name);
         watched.extend(Self::marks(&key.namespace));
         watched.insert(Watched::new(&Resource::of(DEPLOYMENT), &key.namespace, &workload));
         self.interests.set(key, watched.clone());
@@ -71,7 +71,7 @@ impl Reconciler {
             objects: Vec::new(),
         };
         if shared.is_some()
-            && let Err(why) = found.bus.component(&sharers, &workload)
+            && let Err(why) = found.bus.component(&sharers, &workload, None)
         {
             let refused = Verdict::fails(BUS_READY, Reason::NotSupported, why);
             let verdicts = vec![accepted, refused, wait(SINKS_RESOLVED), wait(DEPLOYED)];

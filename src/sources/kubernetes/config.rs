@@ -10,7 +10,7 @@ use crate::api::{FieldPath, Problems, value};
 const OWN_NAMESPACE: &str = "ownNamespace";
 
 /// The keys of a Component's metadata.
-pub const KEYS: [Key; 14] = [
+pub const KEYS: [Key; 14] = metadata::connected([
     (OWN_NAMESPACE, Shape::Text),
     ("apiVersion", Shape::Text),
     ("kind", Shape::Text),
@@ -20,12 +20,7 @@ pub const KEYS: [Key; 14] = [
     ("fieldSelector", Shape::Text),
     ("events", Shape::List),
     ("object", Shape::Text),
-    ("connectionBackoff.duration", Shape::Text),
-    ("connectionBackoff.steps", Shape::Number),
-    ("connectionBackoff.factor", Shape::Any),
-    ("connectionBackoff.jitter", Shape::Any),
-    ("connectionBackoff.cap", Shape::Text),
-];
+]);
 
 /// The longest name of a namespace (RFC 1123 label).
 const MAX_NAMESPACE: usize = 63;
