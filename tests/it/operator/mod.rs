@@ -5,6 +5,7 @@
 
 mod chaos;
 mod flow;
+mod function;
 mod healing;
 mod install;
 mod many;
@@ -12,3 +13,4 @@ mod objects;
 mod pod;
 mod rig;
 mod sinks;
+mod watch;

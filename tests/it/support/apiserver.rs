@@ -35,6 +35,9 @@ static SHARED: Mutex<Weak<ApiServer>> = Mutex::const_new(Weak::new());
 /// Tells the namespaces of the tests apart.
 static NAMESPACES: AtomicU32 = AtomicU32::new(0);
 
+/// Tells files apart that are about to be written.
+static FILES: AtomicU32 = AtomicU32::new(0);
+
 /// A running API server. It and its etcd are killed when this is dropped.
 pub struct ApiServer {
     pub port: u16,
@@ -145,7 +148,10 @@ impl ApiServer {
     pub fn kubeconfig(&self, token: &str) -> PathBuf {
         let name: String = token.chars().rev().take(40).filter(char::is_ascii_alphanumeric).collect();
         let path = self.folder.path().join(format!("{name}.kubeconfig"));
-        fs::write(&path, self.settings(token)).unwrap();
+        // Others may be reading it.
+        let new = path.with_extension(format!("{}.new", FILES.fetch_add(1, Ordering::Relaxed)));
+        fs::write(&new, self.settings(token)).unwrap();
+        fs::rename(new, &path).unwrap();
         path
     }
 
