@@ -50,16 +50,12 @@ pub(super) fn is_over(expires: i64, now: Timestamp) -> bool {
     expires != 0 && expires <= now.as_microsecond()
 }
 
-/// Deletes what is over, now and again, until `shutdown`.
+/// Deletes what is over, first what ended while nobody looked, then now and again, until `shutdown`.
 ///
 /// # Errors
 /// None: what the store cannot do now is tried again.
 pub(super) async fn run(store: Arc<dyn Store>, clock: Clock, shutdown: Shutdown) -> Result<(), Fault> {
     loop {
-        tokio::select! {
-            () = shutdown.requested() => return Ok(()),
-            () = task::sleep(EVERY) => {}
-        }
         let swept = tokio::select! {
             () = shutdown.requested() => return Ok(()),
             swept = sweep(store.as_ref(), clock.now()) => swept,
@@ -68,6 +64,10 @@ pub(super) async fn run(store: Arc<dyn Store>, clock: Clock, shutdown: Shutdown)
             Ok(0) => {}
             Ok(values) => tracing::debug!(values, "values of a state store were over and are deleted"),
             Err(fault) => tracing::warn!(fault = fault.chain(), "what is over in a state store cannot be deleted now"),
+        }
+        tokio::select! {
+            () = shutdown.requested() => return Ok(()),
+            () = task::sleep(EVERY) => {}
         }
     }
 }

@@ -94,13 +94,25 @@ impl Call<'_> {
     }
 }
 
-/// Seconds, or a duration as Go writes it.
-pub(super) fn ttl(metadata: &BTreeMap<String, String>) -> Result<Option<Duration>, String> {
-    let found = metadata.iter().find(|(key, _)| TTL.iter().any(|ttl| ttl.eq_ignore_ascii_case(key)));
-    let Some((key, text)) = found else { return Ok(None) };
+/// How long a message is worth something: seconds, or a duration as Go writes it.
+fn ttl(metadata: &BTreeMap<String, String>) -> Result<Option<Duration>, String> {
+    said_ttl(metadata).map(|(key, text)| read_ttl(key, text)).transpose()
+}
+
+/// As [`ttl`], for a state value, of which -1 says that it is kept for ever.
+pub(super) fn state_ttl(metadata: &BTreeMap<String, String>) -> Result<Option<Duration>, String> {
+    said_ttl(metadata).filter(|(_, text)| *text != "-1").map(|(key, text)| read_ttl(key, text)).transpose()
+}
+
+fn said_ttl(metadata: &BTreeMap<String, String>) -> Option<(&str, &str)> {
+    let mut said = metadata.iter().filter(|(key, _)| TTL.iter().any(|ttl| ttl.eq_ignore_ascii_case(key)));
+    said.next().map(|(key, text)| (key.as_str(), text.as_str()))
+}
+
+fn read_ttl(key: &str, text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map(Duration::from_secs).ok();
     let ttl = seconds.or_else(|| go(text)).filter(|ttl| !ttl.is_zero());
-    ttl.map(Some).ok_or_else(|| format!("{key}: {text:?} is neither whole seconds nor a duration such as \"90s\""))
+    ttl.ok_or_else(|| format!("{key}: {text:?} is neither whole seconds nor a duration such as \"90s\""))
 }
 
 /// A sum of whole numbers with units, which is what Go's own text of a duration of seconds is.

@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 use super::expiry;
 use super::instances::Instances;
 use super::merge::merge;
-use super::publish::ttl;
+use super::publish::state_ttl;
 use super::status::{etag_invalid, etag_mismatch, rows_mismatch, status};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Expect, Revision, Store, Write};
@@ -106,7 +106,7 @@ impl State {
                 Present::Value => return Err(etag_mismatch()),
             },
         };
-        let ttl = ttl(&set.metadata).map_err(Status::invalid_argument)?;
+        let ttl = state_ttl(&set.metadata).map_err(Status::invalid_argument)?;
         let expires = ttl.and_then(|ttl| self.now().checked_add(ttl).ok()).map_or(0, Timestamp::as_microsecond);
         let value = StateValue { value: set.value, content_type: set.content_type, expires };
         let key = name(&set.key);

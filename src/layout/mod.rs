@@ -17,7 +17,7 @@ pub use bus::{back_end, bus};
 pub use component::{Component, Setting};
 pub use foreign::{CONSUMER, described, judge as judge_foreign};
 pub use plan::{EventBus, Feed, Router, direct, feed, intake_plan, object, router_plan, without_nulls};
-pub use source::{Event, events, kinds, source};
+pub use source::{Event, events, source};
 
 use serde_json::{Map, Value as Json};
 
@@ -73,6 +73,11 @@ fn client_settings(
             Err(reason) => problems.push(&path.field("config").field(&name), reason),
         }
     }
+}
+
+/// Whether a text is an address, or several, with a user or a password in it.
+pub fn holds_login(text: &str) -> bool {
+    text.split(',').any(|part| part.split_once("://").is_some_and(|(_, rest)| rest.contains('@')))
 }
 
 /// Refuses a value that daprd would change.

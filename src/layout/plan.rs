@@ -29,6 +29,10 @@ pub fn intake_plan(bus: &str, feeds: &[Json]) -> Json {
     json!({"bus": {"component": bus}, "feeds": feeds})
 }
 
+/// What Triggers inherit from a bus. How it is reached is a matter of its Component, and its secrets are nobody
+/// else's.
+const INHERITED: [&str; 3] = ["topic", "topicTemplate", "delivery"];
+
 /// The bus that Triggers inherit from.
 #[derive(Clone, Debug)]
 pub struct EventBus<'a> {
@@ -55,9 +59,8 @@ pub struct Router<'a> {
 /// The plan of `penstock router`.
 pub fn router_plan(router: Router<'_>) -> Json {
     let EventBus { name, namespace, mut spec } = router.event_bus;
-    // Nothing of it is inherited, and it may hold secrets.
-    if let Some(Json::Object(component)) = spec.get_mut("component") {
-        component.remove("metadata");
+    if let Some(spec) = spec.as_object_mut() {
+        spec.retain(|field, _| INHERITED.contains(&field.as_str()));
     }
     let mut plan = json!({
         "bus": {"component": router.bus}, "group": router.group,

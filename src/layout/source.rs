@@ -10,14 +10,15 @@ use crate::api::{FieldPath, Problems};
 use crate::sources::cron::config as cron;
 use crate::sources::http::config as http;
 use crate::sources::kafka::config as kafka;
+use crate::sources::kubernetes::config as kubernetes;
 use crate::sources::mqtt::config as mqtt;
 use crate::sources::nats::config as nats;
 use crate::sources::rabbitmq::config as rabbitmq;
 use crate::sources::redis::config as redis;
 use crate::sources::s3::config as s3;
 
-/// The sources that are components: the kind, and the keys of its Component. (`s3` may be a webhook.)
-const SOURCES: [(&str, &[&[Key]]); 8] = [
+/// The sources: the kind, and the keys of its Component. (`s3` may be a webhook.)
+const SOURCES: [(&str, &[&[Key]]); 9] = [
     ("http", &[&http::KEYS]),
     ("cron", &[&cron::KEYS]),
     ("kafka", &[&kafka::KEYS]),
@@ -26,6 +27,7 @@ const SOURCES: [(&str, &[&[Key]]); 8] = [
     ("redis", &[&redis::KEYS]),
     ("rabbitmq", &[&rabbitmq::KEYS]),
     ("s3", &[&s3::KEYS, &http::KEYS]),
+    ("kubernetes", &[&kubernetes::KEYS]),
 ];
 
 /// Fields of an event that are no matter of its component: the intake sets the attributes, how many replicas
@@ -69,18 +71,13 @@ impl Event<'_> {
     }
 }
 
-/// The events of a spec whose kinds are components.
+/// The events of a spec.
 pub fn events(spec: &Map<String, Json>) -> Vec<Event<'_>> {
     let of_kind = |kind: &'static str| {
         let events = spec.get(kind).and_then(Json::as_object).into_iter().flatten();
         events.filter_map(move |(name, settings)| Some(Event { kind, name, settings: settings.as_object()? }))
     };
     SOURCES.into_iter().flat_map(|(kind, _)| of_kind(kind)).collect()
-}
-
-/// The kinds that are components.
-pub fn kinds() -> Vec<&'static str> {
-    SOURCES.into_iter().map(|(kind, _)| kind).collect()
 }
 
 /// The Component `name` of an event. Its events that are no `CloudEvents` when they come have the `source`
@@ -98,6 +95,9 @@ pub fn source(
     let mut elsewhere = ELSEWHERE.to_vec();
     if UNCONNECTED.contains(&event.kind) {
         elsewhere.extend(["connectionBackoff", "jsonBody"]);
+    }
+    if event.kind == "kubernetes" {
+        elsewhere.push("jsonBody");
     }
     let mut settings = Cow::Borrowed(event.settings);
     // daprd takes the name of the YAML for itself.
@@ -138,6 +138,9 @@ fn defaults(event: &Event<'_>, identity: &str) -> Vec<(&'static str, String)> {
             vec![("jetstream.durable", dashed().replace('-', "_").replace('.', "="))]
         }
         "redis" => vec![("stream", event.name.to_owned()), ("consumerGroup", dashed())],
+        "kubernetes" => {
+            vec![("ownNamespace", identity.split('/').next().unwrap_or_default().to_owned())]
+        }
         "mqtt" => vec![("clientID", dashed())],
         "rabbitmq" => vec![("queue", format!("penstock.{}", identity.replace('/', ".")))],
         _ => Vec::new(),

@@ -4,11 +4,11 @@
 use std::error::Error as _;
 
 use kube::Client;
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, ValidationDirective};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions, ValidationDirective};
 use serde_json::Value as Json;
 
 use super::child::{Child, MANAGER, OF, Owner};
-use super::resource::{CHILDREN, Resource};
+use super::resource::{CHILDREN, Resource, SECRET};
 use super::watch::kept;
 use super::world::{State, World};
 use crate::fault::{Fault, FaultKind};
@@ -36,7 +36,9 @@ impl Writer<'_> {
     /// # Errors
     /// The first refusal; what comes after it is not applied.
     pub async fn apply(&self, owner: &Owner, children: &[Child]) -> Result<(), Refusal> {
-        for child in children {
+        let (secrets, children): (Vec<&Child>, Vec<&Child>) =
+            children.iter().partition(|child| child.resource.is(SECRET));
+        for child in &children {
             let state = self.world.state(&child.resource);
             if state != State::Known {
                 return Err(Refusal::Kind(child.resource.clone(), state));
@@ -51,9 +53,14 @@ impl Writer<'_> {
                 let fault = Fault::new(FaultKind::Conflict, "apply an object", message);
                 return Err(Refusal::Object(about(fault, &child.resource, &owner.namespace, &child.name)));
             }
+            // Before the Component that needs it: without it, daprd is told of no Component at all. One of this name
+            // is right for good.
+            for secret in secrets.iter().filter(|secret| child.reads(&secret.name)) {
+                self.create(owner, secret).await.map_err(Refusal::Object)?;
+            }
             self.apply_one(owner, child, ours).await.map_err(Refusal::Object)?;
         }
-        self.delete_others(owner, children).await.map_err(Refusal::Object)
+        self.delete_others(owner, &children).await.map_err(Refusal::Object)
     }
 
     async fn apply_one(&self, owner: &Owner, child: &Child, ours: bool) -> Result<(), Fault> {
@@ -73,7 +80,24 @@ impl Writer<'_> {
         Ok(())
     }
 
-    async fn delete_others(&self, owner: &Owner, children: &[Child]) -> Result<(), Fault> {
+    async fn create(&self, owner: &Owner, child: &Child) -> Result<(), Fault> {
+        let about = |fault| about(fault, &child.resource, &owner.namespace, &child.name);
+        let object: DynamicObject = serde_json::from_value(child.object.clone())
+            .map_err(|_| about(Fault::new(FaultKind::Internal, "create an object", "it cannot be written as one")))?;
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        let created = self.api(&child.resource, &owner.namespace).create(&params, &object).await;
+        self.counts.wrote(&child.resource.kind, "create");
+        match created {
+            Ok(_) => {
+                tracing::info!(kind = child.resource.kind, namespace = owner.namespace, name = child.name, "created");
+                Ok(())
+            }
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            Err(error) => Err(about(fault("create an object", error))),
+        }
+    }
+
+    async fn delete_others(&self, owner: &Owner, children: &[&Child]) -> Result<(), Fault> {
         for resource in CHILDREN.into_iter().rev().map(Resource::of) {
             for (name, object) in self.world.owned(&resource, &owner.namespace, &owner.mark()) {
                 let wanted = children.iter().any(|child| child.resource == resource && child.name == name);

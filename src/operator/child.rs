@@ -1,9 +1,11 @@
 //! An object that the operator makes, and whose it is.
 
+use std::fmt;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::names;
-use super::resource::Resource;
+use super::resource::{Resource, SECRET};
 
 /// Who writes: the field manager of server-side apply.
 pub const MANAGER: &str = "penstock";
@@ -16,6 +18,9 @@ pub const OF: &str = "events.openfunction.io/of";
 
 /// The digest of what was applied, so that what is no longer wanted is noticed.
 pub const APPLIED: &str = "events.openfunction.io/applied";
+
+/// The kind of the owner of what several Triggers share.
+pub const SHARED: &str = "Router";
 
 /// The label that a Deployment selects its pods by. It must never change.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
@@ -73,12 +78,25 @@ pub fn labels(kind: &str, workload: &str) -> Map<String, Json> {
 }
 
 /// An object as it should be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Child {
     pub resource: Resource,
     pub name: String,
     /// The whole object.
     pub object: Json,
+}
+
+/// Never shows what is in a Secret.
+impl fmt::Debug for Child {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Child");
+        shown.field("resource", &self.resource).field("name", &self.name);
+        if self.resource.is(SECRET) {
+            shown.finish_non_exhaustive()
+        } else {
+            shown.field("object", &self.object).finish()
+        }
+    }
 }
 
 impl Child {
@@ -94,6 +112,12 @@ impl Child {
         let digest = names::digest(object.to_string().as_bytes());
         object["metadata"]["annotations"][APPLIED] = format!("{digest:016x}").into();
         Self { resource, name: name.to_owned(), object }
+    }
+
+    /// Whether it is a Component that takes something from a Secret of this name.
+    pub fn reads(&self, secret: &str) -> bool {
+        let metadata = self.object["spec"]["metadata"].as_array();
+        metadata.into_iter().flatten().any(|entry| entry["secretKeyRef"]["name"] == secret)
     }
 
     /// Whether the object of the cluster is as it should be: what was applied last is this, and nobody has

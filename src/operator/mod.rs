@@ -111,6 +111,7 @@ impl Operator {
             recorder: Recorder::new(self.client.clone(), reporter),
             counts: self.counts.clone(),
             used: std::sync::Mutex::default(),
+            known: std::sync::Mutex::default(),
         });
         for _ in 0..self.settings.workers.max(1) {
             tasks.spawn(work(reconciler.clone(), tasks.shutdown().clone()));

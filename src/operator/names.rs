@@ -4,6 +4,10 @@
 /// The longest name of a workload: with `-dapr` and the suffixes of pods it is still a label.
 const MAX_WORKLOAD: usize = 52;
 
+/// The longest name of a Function: `OpenFunction` deletes what it made for it by the name's beginning, which must
+/// survive `-serving-`, five letters, `-deployment-latest-` and five more in 63.
+const MAX_FUNCTION: usize = 40;
+
 /// The longest part of a Component's name that stands for an event.
 const MAX_EVENT: usize = 100;
 
@@ -16,6 +20,11 @@ const HASH_SUFFIX: usize = 9;
 /// The Deployment of an object, its plan, its Service and its Dapr app, such as `trigger-ship`.
 pub fn workload(prefix: &str, name: &str) -> String {
     fit(&format!("{prefix}-{name}"), MAX_WORKLOAD, false)
+}
+
+/// The Function of a workload. `OpenFunction` makes a Service of the Function's name, which must not be the workload's.
+pub fn function(workload: &str) -> String {
+    fit(&format!("{workload}-fn"), MAX_FUNCTION, false)
 }
 
 /// The Component of an event. No workload has a dot in its name, so that nobody else's is called so.
@@ -90,6 +99,8 @@ mod tests {
         let long = workload("eventsource", &"a".repeat(253));
         assert_eq!(long.len(), MAX_WORKLOAD);
         assert_ne!(long, workload("eventsource", &"a".repeat(252)));
+        assert_eq!(function("trigger-ship"), "trigger-ship-fn");
+        assert_eq!(function(&long).len(), MAX_FUNCTION);
         let dotted = workload("trigger", "a.b");
         assert!(dotted.starts_with("trigger-a-b-"), "{dotted}");
         assert_ne!(dotted, workload("trigger", "a-b"));

@@ -29,10 +29,27 @@ pub const SERVICE: Known = ("", "v1", "Service", "services");
 pub const DEPLOYMENT: Known = ("apps", "v1", "Deployment", "deployments");
 pub const SCALED_OBJECT: Known = ("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects");
 pub const TRIGGER_AUTHENTICATION: Known = ("keda.sh", "v1alpha1", "TriggerAuthentication", "triggerauthentications");
+pub const FUNCTION: Known = ("core.openfunction.io", "v1beta2", "Function", "functions");
+pub const SERVICE_ACCOUNT: Known = ("", "v1", "ServiceAccount", "serviceaccounts");
+pub const ROLE: Known = ("rbac.authorization.k8s.io", "v1", "Role", "roles");
+pub const ROLE_BINDING: Known = ("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings");
+pub const SECRET: Known = ("", "v1", "Secret", "secrets");
 pub const NAMESPACE: Known = ("", "v1", "Namespace", "namespaces");
 
-/// What the operator makes, in the order in which it is made: what others need comes first.
-pub const CHILDREN: [Known; 6] = [COMPONENT, CONFIG_MAP, SERVICE, DEPLOYMENT, TRIGGER_AUTHENTICATION, SCALED_OBJECT];
+/// What the operator makes, in the order in which it is made: what others need comes first. Secrets are not among
+/// it: it makes some, and reads none.
+pub const CHILDREN: [Known; 10] = [
+    SERVICE_ACCOUNT,
+    ROLE,
+    ROLE_BINDING,
+    COMPONENT,
+    CONFIG_MAP,
+    SERVICE,
+    DEPLOYMENT,
+    TRIGGER_AUTHENTICATION,
+    SCALED_OBJECT,
+    FUNCTION,
+];
 
 impl Resource {
     pub fn of(known: Known) -> Self {

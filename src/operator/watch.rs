@@ -16,7 +16,8 @@ use super::child::{MANAGED_BY, MANAGER};
 use super::interest::Interests;
 use super::queue::Queue;
 use super::resource::{
-    CHILDREN, CLUSTER_EVENT_BUS, COMPONENT, DEPLOYMENT, EVENT_BUS, EVENT_SOURCE, NAMESPACE, Resource, SERVICE, TRIGGER,
+    CHILDREN, CLUSTER_EVENT_BUS, COMPONENT, DEPLOYMENT, EVENT_BUS, EVENT_SOURCE, FUNCTION, NAMESPACE, Resource,
+    SERVICE, TRIGGER,
 };
 use super::world::{Place, State, World};
 use crate::fault::Fault;
@@ -187,9 +188,10 @@ impl Watches {
         api: Api<DynamicObject>,
         failures: &mut u32,
     ) -> Result<(), watcher::Error> {
-        // Sinks may be Components and Services of others.
-        let only_ours =
-            CHILDREN.iter().any(|known| resource.is(*known)) && !resource.is(COMPONENT) && !resource.is(SERVICE);
+        // Sinks may be Components, Services and Functions of others.
+        let may_be_sinks = [COMPONENT, SERVICE, FUNCTION];
+        let is_one_of = |kinds: &[_]| kinds.iter().any(|known| resource.is(*known));
+        let only_ours = is_one_of(&CHILDREN) && !is_one_of(&may_be_sinks);
         let config = if only_ours {
             watcher::Config::default().labels(&format!("{}={MANAGER}", MANAGED_BY.0))
         } else {
@@ -261,7 +263,7 @@ pub fn kept(resource: &Resource, mut object: DynamicObject) -> (Place, Json) {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
     let of_ours = resource.group == crate::api::GROUP;
-    if CHILDREN.iter().any(|known| resource.is(*known)) && ours && !resource.is(DEPLOYMENT) {
+    if CHILDREN.iter().any(|known| resource.is(*known)) && ours && !resource.is(DEPLOYMENT) && !resource.is(FUNCTION) {
         // Whoever else writes a status does so for others.
         if let Some(data) = object.data.as_object_mut() {
             data.remove("status");
@@ -273,6 +275,9 @@ pub fn kept(resource: &Resource, mut object: DynamicObject) -> (Place, Json) {
             "availableReplicas": status["availableReplicas"], "observedGeneration": status["observedGeneration"],
         });
         object.data["status"] = status;
+    } else if resource.is(FUNCTION) && ours {
+        let state = &object.data["status"]["serving"]["state"];
+        object.data["status"] = serde_json::json!({"serving": {"state": state}});
     } else if !of_ours && !ours {
         // A target: where it is, and what of it is in scope.
         let (spec, status) = (&object.data["spec"], &object.data["status"]);

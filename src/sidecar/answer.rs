@@ -39,6 +39,8 @@ pub(super) fn mark(inbound: &Inbound) -> Mark {
 /// What is known of the events of a topic that come again. Bounded.
 #[derive(Debug, Default)]
 pub(super) struct Done {
+    /// Whether events come one by one, from a component that is not ours.
+    alone: bool,
     /// Those that are settled although the frames they came in were not.
     settled: Mutex<Marks>,
     /// How often those were refused that come alone, from a component that does not tell.
@@ -60,6 +62,11 @@ struct Counts {
 }
 
 impl Done {
+    /// Nothing is known yet. `alone`: events come one by one, from a component that is not ours.
+    pub fn new(alone: bool) -> Self {
+        Self { alone, ..Self::default() }
+    }
+
     /// The number of the attempt at an event whose origin does not tell it: one more than it was refused.
     pub fn attempt(&self, mark: &Mark) -> u32 {
         self.counts(|counts| counts.known.get(mark).copied().unwrap_or_default().saturating_add(1))
@@ -152,6 +159,9 @@ pub(super) struct Unanswered {
     /// Events whose receipts are out.
     left: AtomicUsize,
     failed: AtomicBool,
+    /// Whether it is left without an answer: an event that came alone, and was let go of. Many a component of Dapr's drops
+    /// what its app wants again, and keeps what it does not hear of.
+    unheard: AtomicBool,
     done: Arc<Done>,
     /// Messages of the stream that are not answered.
     pending: Arc<AtomicUsize>,
@@ -164,8 +174,8 @@ impl Unanswered {
         let settled: Vec<AtomicBool> = marks.iter().map(|mark| AtomicBool::new(done.contains(mark))).collect();
         let left = settled.iter().filter(|settled| !settled.load(Ordering::Relaxed)).count();
         pending.fetch_add(1, Ordering::SeqCst);
-        let (room, failed) = (Mutex::new(Some(room)), AtomicBool::new(false));
-        Self { id, room, marks, settled, left: AtomicUsize::new(left), failed, done, pending }
+        let (room, failed, unheard) = (Mutex::new(Some(room)), AtomicBool::new(false), AtomicBool::new(false));
+        Self { id, room, marks, settled, left: AtomicUsize::new(left), failed, unheard, done, pending }
     }
 
     /// The events that are to be handed out, by index.
@@ -190,7 +200,8 @@ impl Unanswered {
     fn answer(&self) {
         let Some(room) = self.room.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let failed = self.failed.load(Ordering::SeqCst);
-        let heard = send(room, self.id.clone(), if failed { Answer::Retry } else { Answer::Success });
+        let answer = if failed { Answer::Retry } else { Answer::Success };
+        let heard = !self.unheard.load(Ordering::SeqCst) && send(room, self.id.clone(), answer);
         if heard && !failed {
             self.done.forget(&self.marks);
         } else {
@@ -210,8 +221,10 @@ impl Settle for Unanswered {
                 self.alone(Done::accept);
             }
             (verdict, _) => {
-                if matches!(verdict, Verdict::Nack(_)) {
-                    self.alone(Done::refuse);
+                match verdict {
+                    Verdict::Nack(_) => self.alone(Done::refuse),
+                    Verdict::Dropped if self.done.alone => self.unheard.store(true, Ordering::SeqCst),
+                    Verdict::Ack | Verdict::Dropped => {}
                 }
                 self.failed.store(true, Ordering::SeqCst);
             }
@@ -227,6 +240,7 @@ impl Settle for Unanswered {
 impl Drop for Unanswered {
     fn drop(&mut self) {
         self.failed.store(true, Ordering::SeqCst);
+        self.unheard.store(self.done.alone, Ordering::SeqCst);
         self.answer();
     }
 }

@@ -178,7 +178,8 @@ impl Bus {
 
     fn done(&self, topic: &Topic) -> Arc<Done> {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(done.entry(topic.clone()).or_default())
+        let alone = self.settings.frames == Frames::Off;
+        Arc::clone(done.entry(topic.clone()).or_insert_with(|| Arc::new(Done::new(alone))))
     }
 
     fn spawn(&self, pump: Pump) -> Shutdown {

@@ -59,7 +59,7 @@ pub struct EventSourceSpec {
     pub template: Option<Object>,
     /// `trace`, `debug`, `info`, `warn`, `error`, or `OpenFunction`'s number as text.
     pub log_level: Option<String>,
-    /// How the function image is built; used only with `workload: function`.
+    /// How a function's image is built. No effect: the workload's image is Penstock's own.
     pub build: Option<Object>,
     /// Webhooks and `CloudEvents` over HTTP.
     pub http: Option<BTreeMap<String, HttpEvent>>,

@@ -149,16 +149,15 @@ fn judge_kinds(
 }
 
 fn judge_words(spec: &EventSourceSpec, path: &FieldPath, problems: &mut Problems) {
-    let mut function = false;
     if let Some(word) = &spec.workload {
         let path = path.field("workload");
-        function = value::word(word, &[("deployment", false), ("function", true)], &path, problems) == Some(true);
-        if function {
+        let function = value::word(word, &[("deployment", false), ("function", true)], &path, problems);
+        if function == Some(true) {
             problems.warn(&path, "counts in a cluster only");
         }
     }
-    if spec.build.is_some() && !function {
-        problems.warn(&path.field("build"), "has no effect without workload: function");
+    if spec.build.is_some() {
+        problems.warn(&path.field("build"), "has no effect: the image of the workload is Penstock's own");
     }
     if let Some(level) = &spec.log_level {
         // A level, or `OpenFunction`'s number as text.

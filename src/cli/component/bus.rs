@@ -14,7 +14,7 @@ use crate::buses::{embedded, jetstream, redis};
 use crate::catalog::{self, BusConfig, Opened};
 use crate::component::{Factory, Made};
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{Bus, Group};
+use crate::flow::{Bus, Group, Store};
 use crate::task::Clock;
 
 /// The key that names a bus. Components that name the same one share it, so that a state store can
@@ -73,6 +73,11 @@ impl Buses {
     pub fn open_now(&self) -> Vec<(String, Arc<dyn Bus>)> {
         let named = |(name, open): (&String, &Open)| (name.clone(), open.opened.bus.clone());
         self.open_map().iter().map(named).collect()
+    }
+
+    /// The store of a bus, if that is open now.
+    pub fn store(&self, name: &str) -> Option<Arc<dyn Store>> {
+        self.open_map().get(name).map(|open| open.opened.store.clone())
     }
 
     /// Closes all buses.

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod bus;
+mod lent;
 mod source;
 
 use std::net::{IpAddr, SocketAddr};

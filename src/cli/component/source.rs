@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::bus::Buses;
+use super::lent::Lent;
 use crate::api::Problems;
 use crate::api::event_source::S3Event;
 use crate::api::metadata::{self, Metadata};
@@ -13,7 +14,7 @@ use crate::catalog::{self, BusConfig, Listener, S3Webhook, SourceConfig};
 use crate::component::{Factory, Made};
 use crate::event::Draft;
 use crate::fault::{Fault, FaultKind};
-use crate::flow::outlet;
+use crate::flow::{Store, outlet};
 use crate::sources::http::Ports;
 #[cfg(feature = "kafka")]
 use crate::sources::kafka;
@@ -29,6 +30,10 @@ const SCHEDULES: &str = "schedules";
 /// The key that names the `source` of a Component's events that are no `CloudEvents` when they come; a slash
 /// and the Component's name when absent.
 const SOURCE: &str = "source";
+
+/// The key that names a bus which a Component beside this one has open: how far a schedule or a watch has come is kept
+/// there instead of on this disk.
+const STATE_BUS: &str = "stateBus";
 
 /// What all sources are made with.
 pub struct Means {
@@ -51,17 +56,26 @@ impl Factory for SourceKind {
     async fn make(&self, instance: &str, metadata: &Metadata) -> Result<Made, Fault> {
         let Means { buses, ports, clock } = &*self.means;
         let mut problems = Problems::new();
-        let (metadata, source) = origin(instance, metadata, &mut problems);
+        let (mut metadata, source) = origin(instance, metadata, &mut problems);
+        let lender = metadata.remove(STATE_BUS);
         let config = (self.read)(instance, &metadata, &mut problems);
+        if lender.is_some() && config.as_ref().is_some_and(|config| !config.keeps_state()) {
+            problems
+                .push(&metadata::path().field(STATE_BUS), "is for cron and kubernetes, which keep how far they are");
+        }
         let config = config.filter(|_| problems.is_empty()).ok_or_else(|| refused(&problems))?;
-        let store = if config.keeps_state() {
-            let bus = BusConfig::Embedded(embedded::config::Config::default());
-            Some(buses.open(SCHEDULES, SCHEDULES, bus).await?.store)
-        } else {
-            None
+        // What others keep on the bus too is told apart by where the events come from.
+        let identity = lender.as_ref().map_or(instance, |_| source.trim_start_matches('/')).to_owned();
+        let store: Option<Arc<dyn Store>> = match lender {
+            _ if !config.keeps_state() => None,
+            Some(bus) => Some(Arc::new(Lent { buses: buses.clone(), bus })),
+            None => {
+                let bus = BusConfig::Embedded(embedded::config::Config::default());
+                Some(buses.open(SCHEDULES, SCHEDULES, bus).await?.store)
+            }
         };
         let (outlet, events) = outlet(OUTLET_BOUND);
-        let source = match catalog::listener(config.entry(outlet, instance.to_owned(), source), store, clock)? {
+        let source = match catalog::listener(config.entry(outlet, identity, source), store, clock)? {
             Listener::Source(source) => source,
             Listener::Webhook(entry) => ports.join(*entry).await?,
         };

@@ -22,9 +22,10 @@ impl Judge for Checks {
             let text = text(finding);
             match finding.severity {
                 Severity::Error => findings.errors.push(text),
-                Severity::Warning => findings.warnings.push(text),
-                // It is known here which namespaces there are.
+                // This is a cluster, and it is known which namespaces there are.
+                Severity::Warning if finding.path == "spec.workload" => {}
                 Severity::Unsupported if finding.path == "spec.allowedNamespaces.from" => {}
+                Severity::Warning => findings.warnings.push(text),
                 Severity::Unsupported => findings.unsupported.push(text),
             }
         }
@@ -70,6 +71,8 @@ mod tests {
         let selector =
             json!({"jetstream": {"url": "nats://x:4222"}, "allowedNamespaces": {"from": "Selector", "selector": {}}});
         assert_eq!(check("ClusterEventBus", &selector, None), Findings::default());
+        let function = json!({"workload": "function", "http": {"orders": {}}});
+        assert_eq!(check("EventSource", &function, None), Findings::default());
         let bus = json!({"apiVersion": crate::api::API_VERSION, "kind": "EventBus", "metadata": {"name": "default", "namespace": "default"}, "spec": {}});
         let found = check("EventSource", &json!({"http": {"orders": {}}}), Some(&bus));
         assert_eq!(found, Findings::default(), "what is wrong with the bus is the bus's own matter");

@@ -89,7 +89,7 @@ async fn a_value_whose_time_is_over_is_deleted_and_one_that_was_written_again_is
     for (key, seconds) in [("gone", "10"), ("kept", "10"), ("later", "20"), ("longer", "10"), ("longer", "30")] {
         put(&served, brief(key, seconds)).await.unwrap();
     }
-    put(&served, set("kept", "y")).await.unwrap();
+    put(&served, SetRequest { value: "y".into(), ..brief("kept", "-1") }).await.unwrap();
     let keys = async || {
         let stored = folder.bus.scan(b"dapr", 100).await.unwrap();
         stored.iter().map(|stored| String::from_utf8_lossy(&stored.key).into_owned()).collect::<Vec<_>>()

@@ -2,7 +2,8 @@
 
 use serde_json::Value as Json;
 
-use super::{component, secret};
+use super::component;
+use super::inline::Inline;
 use crate::api::event_bus::BusSpec;
 use crate::api::{FieldPath, Problems};
 use crate::layout::{self, EventBus, Setting};
@@ -45,8 +46,9 @@ impl Bus {
         EventBus { name: &self.name, namespace: &self.namespace, spec }
     }
 
-    /// The Component of the bus beside a workload, and the kind of socket that it needs, if it is one of ours. A
-    /// workload that reads from the bus does so as `group`, which Dapr's own components have to be told there.
+    /// The Component of the bus beside a workload, after the Secrets that it needs, and the kind of socket that it
+    /// needs, if it is one of ours. A workload that reads from the bus does so as `group`, which Dapr's own components
+    /// have to be told there.
     ///
     /// # Errors
     /// Why there is none.
@@ -55,23 +57,27 @@ impl Bus {
         owner: &Owner,
         workload: &str,
         group: Option<&str>,
-    ) -> Result<(Child, Option<String>), String> {
-        let mut made = self.made(workload)?;
+    ) -> Result<(Vec<Child>, Option<String>), String> {
+        let (mut made, mut children) = self.made(owner, workload)?;
         let kind = made.ty.strip_prefix("pubsub.").filter(|ty| ty.starts_with("eventbus.")).map(str::to_owned);
         if let Some(group) = group.filter(|_| kind.is_none()) {
             made.set(layout::CONSUMER, Setting::Value(group.to_owned()));
         }
-        Ok((component(&made, owner, workload), kind))
+        children.push(component(&made, owner, workload));
+        Ok((children, kind))
     }
 
-    /// The same Component, as it is before it is an object.
+    /// The same Component, as it is before it is an object, and the Secrets that it needs.
     ///
     /// # Errors
     /// Why there is none.
-    pub(super) fn made(&self, workload: &str) -> Result<layout::Component, String> {
+    pub(super) fn made(&self, owner: &Owner, workload: &str) -> Result<(layout::Component, Vec<Child>), String> {
         let of = names::bus(&self.namespace, &self.name);
         let mut problems = Problems::new();
-        let made = layout::bus(&names::bus_component(workload), &of, &self.spec, &mut secret, &mut problems);
+        let name = names::bus_component(workload);
+        let mut inline = Inline::new(owner, workload, &name);
+        let mut secrets = |key: &str, written: Json| inline.setting(key, written);
+        let made = layout::bus(&name, &of, &self.spec, &mut secrets, &mut problems);
         let first = problems.not_supported().first().map(ToString::to_string);
         let refused = first.or_else(|| (!problems.is_empty()).then(|| problems.to_string()));
         match (made, refused) {
@@ -82,7 +88,10 @@ impl Bus {
                      redis or another bus that is a server"
                     .to_owned())
             }
-            (Some(made), None) => Ok(made),
+            (Some(mut made), None) => {
+                inline.take_logins(&mut made)?;
+                Ok((made, inline.children))
+            }
         }
     }
 }

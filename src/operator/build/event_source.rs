@@ -4,20 +4,29 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::access::{Kinds, access};
+use super::inline::Inline;
 use super::scaler::intake;
 use super::workload::{Workload, port_name};
-use super::{Bus, component, plan, secret};
+use super::{Bus, KUBERNETES, component, plan};
 use crate::api::Problems;
 use crate::api::event_source::{EventSourceSpec, HttpEvent};
 use crate::api::status::{EventAddress, EventTopic};
-use crate::layout::{self, Event, Feed, feed, intake_plan};
+use crate::layout::{self, Event, Feed, Setting, feed, intake_plan};
 use crate::operator::child::{Child, Owner};
 use crate::operator::names;
 use crate::operator::resource::{Resource, SERVICE};
 use crate::operator::settings::Settings;
 
-/// The kind that is no component of a workload: it would need rights and a place for what it has seen.
-const KUBERNETES: &str = "kubernetes";
+/// The kinds that keep how far they have come.
+const KEEP_STATE: [&str; 2] = ["cron", KUBERNETES];
+
+/// The bus whose state has one writer at a time: a second one would take turns with the routers.
+const ONE_WRITER: &str = "eventbus.kafka";
+
+/// What is said about a login that KEDA would need too.
+const LOGIN: &str = "the address has a login, which would stand in the ScaledObject for everybody to read: name a \
+                     TriggerAuthentication as authRef";
 
 /// What an `EventSource` comes to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,23 +47,39 @@ pub fn event_source(
     raw: &Map<String, Json>,
     spec: &EventSourceSpec,
     bus: &Bus,
-    settings: &Settings,
+    (kinds_known, settings): (&Kinds, &Settings),
 ) -> Result<Listening, String> {
-    if raw.get(KUBERNETES).is_some_and(|events| !events.is_null()) {
-        return Err(format!("spec.{KUBERNETES}: not supported in a cluster by this version yet"));
-    }
     let workload = names::workload("eventsource", &owner.name);
     let defaults = bus.defaults();
-    let (bus_child, bus_kind) = bus.component(owner, &workload, None)?;
-    let mut listening = Listening { children: vec![bus_child], ..Listening::default() };
-    let mut kinds: BTreeSet<String> = bus_kind.into_iter().collect();
+    let (children, bus_kind) = bus.component(owner, &workload, None)?;
+    let mut listening = Listening { children, ..Listening::default() };
+    let mut kinds: BTreeSet<String> = bus_kind.iter().cloned().collect();
     let (mut feeds, mut ports, mut made_of) = (Vec::new(), BTreeSet::new(), Vec::new());
     let mut problems = Problems::new();
     let events = layout::events(raw);
     for event in &events {
         let name = names::event_component(&workload, event.name);
         let origin = format!("/{}/{}/{}", owner.namespace, owner.name, event.name);
-        let made = layout::source(&name, &origin, event, &mut secret, &mut problems);
+        let mut inline = Inline::new(owner, &workload, &name);
+        let mut secrets = |key: &str, written: Json| inline.setting(key, written);
+        let mut made = layout::source(&name, &origin, event, &mut secrets, &mut problems);
+        match inline.take_logins(&mut made) {
+            Ok(moved) if moved.is_empty() || !is_scaled_without_proof(event) => {}
+            Ok(_) => problems.push(&event.path().field("scaleOption"), LOGIN),
+            Err(why) => problems.push(&event.path(), why),
+        }
+        if KEEP_STATE.contains(&event.kind) {
+            match &bus_kind {
+                Some(kind) if kind != ONE_WRITER => {
+                    made.set("stateBus", Setting::Value(names::bus(&bus.namespace, &bus.name)));
+                }
+                _ => listening.warnings.push(format!(
+                    "{}: how far it has come is kept while the pod lives: the bus has no place for it",
+                    event.path()
+                )),
+            }
+        }
+        listening.children.extend(inline.children);
         listening.children.push(component(&made, owner, &workload));
         made_of.push((*event, made));
         kinds.insert(format!("eventsource.{}", event.kind));
@@ -75,6 +100,11 @@ pub fn event_source(
     if !ports.is_empty() {
         listening.children.push(service(owner, &workload, &ports));
     }
+    let access = access(owner, &workload, &events, kinds_known)?;
+    let account = (!access.children.is_empty()).then_some(workload.as_str());
+    // Before what uses it.
+    listening.children.splice(0..0, access.children);
+    listening.warnings.extend(access.warnings);
     let template = spec.template.as_ref().map(|template| json!(template));
     let pod = Workload {
         name: &workload,
@@ -82,14 +112,21 @@ pub fn event_source(
         kinds,
         ports,
         image: &settings.image,
+        account,
         log_level: spec.log_level.as_deref(),
         template: template.as_ref(),
     };
     listening.children.push(pod.deployment(owner));
     let scaler = intake(owner, &workload, &made_of)?;
     listening.children.extend(scaler.children);
-    listening.warnings = scaler.warnings;
+    listening.warnings.extend(scaler.warnings);
     Ok(listening)
+}
+
+/// Whether KEDA would have to read the address of an event, and nothing says how it proves who it is.
+fn is_scaled_without_proof(event: &Event<'_>) -> bool {
+    let option = event.settings.get("scaleOption").filter(|option| !option.is_null());
+    option.is_some_and(|option| option["authRef"].is_null())
 }
 
 /// The settings of a webhook, if the events come to a port.

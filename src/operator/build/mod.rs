@@ -1,14 +1,19 @@
 //! What an object comes to: Components, a plan, a Deployment and a Service. Pure: values in, values out.
 
+mod access;
 mod bus;
 mod event_source;
+mod function;
+mod inline;
 mod merge;
 mod router;
 mod scaler;
 mod workload;
 
+pub use access::{Kind, Kinds};
 pub use bus::Bus;
 pub use event_source::{Listening, event_source};
+pub use function::functions;
 pub use router::{Routed, router, trigger};
 pub use scaler::{Reader, router as router_scaler};
 
@@ -16,24 +21,10 @@ use serde_json::{Value as Json, json};
 
 use super::child::{Child, Owner};
 use super::resource::{COMPONENT, CONFIG_MAP, Resource};
-use crate::api::{SecretSource, SecretValue};
 use crate::layout::{Component, Setting};
 
-/// A secret stays where it is: the Component refers to it.
-///
-/// # Errors
-/// When it is nowhere in the cluster.
-fn secret(_: &str, written: Json) -> Result<Setting, String> {
-    let value: SecretValue = serde_json::from_value(written).map_err(|error| error.to_string())?;
-    match value {
-        SecretValue::From(SecretSource { secret_key_ref: Some(reference), .. }) => Ok(Setting::Key(reference)),
-        SecretValue::From(_) => Err("env and file are for one machine: in a cluster, use secretKeyRef".to_owned()),
-        SecretValue::Plain(_) => {
-            Err("a secret as plain text is not supported in a cluster yet: use secretKeyRef".to_owned())
-        }
-        SecretValue::Malformed(_) => Err("expected {secretKeyRef: {name, key}}".to_owned()),
-    }
-}
+/// The kind of event that watches objects of the cluster.
+pub const KUBERNETES: &str = "kubernetes";
 
 /// A Component for one workload alone.
 fn component(component: &Component, owner: &Owner, workload: &str) -> Child {

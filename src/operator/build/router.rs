@@ -34,8 +34,7 @@ pub struct Routed<'a> {
 /// What has no place in a cluster.
 pub fn router(owner: &Owner, routed: Routed<'_>, settings: &Settings) -> Result<Vec<Child>, String> {
     let Routed { workload, group, bus, triggers, sinks, scaler, log_level, template } = routed;
-    let (bus_child, bus_kind) = bus.component(owner, workload, Some(group))?;
-    let mut children = vec![bus_child];
+    let (mut children, bus_kind) = bus.component(owner, workload, Some(group))?;
     for (name, body) in &sinks.copies {
         children.push(Child::new(Resource::of(COMPONENT), name, owner, workload, body.clone()));
     }
@@ -54,6 +53,7 @@ pub fn router(owner: &Owner, routed: Routed<'_>, settings: &Settings) -> Result<
         kinds: bus_kind.into_iter().collect(),
         ports: std::collections::BTreeSet::new(),
         image: &settings.image,
+        account: None,
         log_level,
         template,
     };

@@ -41,7 +41,17 @@ pub fn jetstream() -> Bus {
 pub fn listening(spec: Json, bus: &Bus) -> Result<Listening, String> {
     let typed: EventSourceSpec = serde_json::from_value(spec).unwrap();
     let raw: Map<String, Json> = crate::layout::object(&typed);
-    event_source(&owner("EventSource", "shop"), &raw, &typed, bus, &settings())
+    event_source(&owner("EventSource", "shop"), &raw, &typed, bus, (&kinds(), &settings()))
+}
+
+fn kinds() -> Kinds {
+    let kind = |group: &str, plural: &str, namespaced| Kind { group: group.into(), plural: plural.into(), namespaced };
+    let key = |api_version: &str, kind: &str| (api_version.to_owned(), kind.to_owned());
+    Kinds::from([
+        (key("v1", "ConfigMap"), kind("", "configmaps", true)),
+        (key("apps/v1", "Deployment"), kind("apps", "deployments", true)),
+        (key("v1", "Node"), kind("", "nodes", false)),
+    ])
 }
 
 pub fn find<'a>(children: &'a [Child], kind: &str, name: &str) -> &'a Json {
@@ -149,6 +159,55 @@ fn secrets_are_referred_to_or_refused() {
 }
 
 #[test]
+fn plain_secrets_and_logins_go_into_secrets_of_the_owner() {
+    let bus = bus(json!({"jetstream": {"url": "nats://u:hidden1@nats:4222"}}));
+    let spec = json!({"redis": {"orders": {"redisHost": "r:6379", "redisPassword": "hidden2"}}, "mqtt": {"m": {"url": "mqtt://u:hidden3@m:1883", "topic": "t"}}});
+    let children = listening(spec, &bus).unwrap().children;
+    let of = |component: &str, key: &str| setting(find(&children, "Component", component), key)["secretKeyRef"].clone();
+    for (component, key, value) in [
+        ("eventsource-shop-bus", "url", "nats://u:hidden1@nats:4222"),
+        ("eventsource-shop.orders", "redisPassword", "hidden2"),
+        ("eventsource-shop.m", "url", "mqtt://u:hidden3@m:1883"),
+    ] {
+        let reference = of(component, key);
+        assert_eq!(reference["key"], key);
+        let secret = find(&children, "Secret", reference["name"].as_str().unwrap());
+        assert_eq!((&secret["stringData"][key], &secret["immutable"]), (&json!(value), &json!(true)));
+        assert_eq!(secret["metadata"]["ownerReferences"][0]["uid"], "uid");
+    }
+    let others: Vec<&Child> = children.iter().filter(|child| child.resource.kind != "Secret").collect();
+    assert!(!others.iter().any(|child| child.object.to_string().contains("hidden")));
+    assert!(!format!("{children:?}").contains("hidden"));
+
+    // Another value is another Secret.
+    let name = of("eventsource-shop.orders", "redisPassword")["name"].clone();
+    let spec = json!({"redis": {"orders": {"redisHost": "r:6379", "redisPassword": "other"}}});
+    let changed = listening(spec, &bus).unwrap().children;
+    let changed = setting(find(&changed, "Component", "eventsource-shop.orders"), "redisPassword").clone();
+    let changed = changed["secretKeyRef"]["name"].clone();
+    assert_ne!(name, changed);
+
+    let shared = Owner { kind: "Router".into(), ..owner("Trigger", "default") };
+    assert!(bus.component(&shared, "router-default", None).unwrap_err().contains("behind a shared router"));
+    let scaled = json!({"rabbitmq": {"q": {"url": "amqp://u:hidden@q:5672", "queue": "o", "scaleOption": {}}}});
+    let refused = listening(scaled, &jetstream()).unwrap_err();
+    assert!(refused.starts_with("spec.rabbitmq.q.scaleOption: the address has a login"), "{refused}");
+}
+
+#[test]
+fn what_a_plan_says_of_the_bus_holds_no_secret() {
+    let bus = bus(json!({"jetstream": {"url": "nats://u:hidden@n:4222"}, "topic": "x"}));
+    let plan = crate::layout::router_plan(crate::layout::Router {
+        bus: "b",
+        group: "g",
+        event_bus: bus.event_bus(),
+        triggers: Vec::new(),
+        sinks: Vec::new(),
+    });
+    assert_eq!(plan["eventBus"]["spec"], json!({"topic": "x"}));
+}
+
+#[test]
 fn a_template_overrides_what_is_built() {
     let template = json!({"spec": {"nodeSelector": {"disk": "fast"}, "containers": [
         {"name": "penstock", "resources": {"limits": {"memory": "64Mi"}}, "env": [{"name": "PENSTOCK_LOG", "value": "trace"}]}]}});
@@ -190,8 +249,8 @@ fn a_trigger_comes_to_a_bus_component_a_plan_and_a_deployment() {
     let children = router(&owner, routed.clone(), &settings()).unwrap();
     let plan = read_plan(&children, "trigger-ship");
     assert_eq!(
-        (&plan["group"], &plan["eventBus"]["spec"]["jetstream"]["url"]),
-        (&json!("default.ship"), &json!("nats://nats:4222"))
+        (&plan["group"], &plan["eventBus"]["name"], &plan["eventBus"]["spec"]),
+        (&json!("default.ship"), &json!("default"), &json!({}))
     );
     assert_eq!(plan["sinks"][0]["uri"], "http://s");
     assert_eq!(plan["triggers"][0]["name"], "ship");
@@ -223,6 +282,57 @@ fn the_same_is_built_the_same() {
 }
 
 #[test]
+fn a_function_stands_in_the_place_of_a_deployment_and_its_scaler() {
+    let redis = json!({"redisHost": "r:6379", "redisPassword": {"secretKeyRef": {"name": "r", "key": "p"}},
+        "scaleOption": {"lagThreshold": "5", "pollingInterval": 7, "minReplicaCount": 0, "maxReplicaCount": 3,
+            "advanced": {"restoreToOriginalReplicaCount": true}}});
+    let template = json!({"metadata": {"annotations": {"dapr.io/pluggable-components": "penstock,other"}}, "spec": {"containers": [
+        {"name": "penstock", "image": "mine/penstock:2"}, {"name": "other", "image": "x"}]}});
+    let spec = json!({"redis": {"orders": redis}, "template": template});
+    let made = listening(spec, &jetstream()).unwrap().children;
+    let pod = find(&made, "Deployment", "eventsource-shop")["spec"]["template"]["spec"].clone();
+    let children = functions(&owner("EventSource", "shop"), made).unwrap();
+    assert!(!children.iter().any(|child| ["Deployment", "ScaledObject"].contains(&child.resource.kind.as_str())));
+    let spec = &find(&children, "Function", "eventsource-shop-fn")["spec"];
+    let serving = &spec["serving"];
+    assert_eq!(spec["image"], "mine/penstock:2");
+    assert_eq!(
+        serving["triggers"],
+        json!({"dapr": [{"name": "eventsource-shop.orders", "type": "pubsub.eventsource.redis"}]})
+    );
+    assert_eq!(
+        serving["outputs"],
+        json!([{"dapr": {"name": "eventsource-shop-bus", "type": "pubsub.eventbus.jetstream"}}])
+    );
+    let annotation = |name: &str| serving["annotations"][name].as_str().unwrap();
+    assert_eq!(annotation("dapr.io/app-id"), "eventsource-shop");
+    assert_eq!(annotation("dapr.io/pluggable-components"), "function,other");
+    assert_eq!((annotation("openfunction.io/dapr-service-mode"), annotation("dapr.io/app-port")), ("sidecar", "0"));
+    assert!(serving["labels"]["app.kubernetes.io/managed-by"].is_null());
+    let [function, other] = serving["template"]["containers"].as_array().unwrap().as_slice() else {
+        panic!("{serving}")
+    };
+    assert_eq!(
+        (&function["name"], &function["image"], &other["image"]),
+        (&json!("function"), &Json::Null, &json!("x"))
+    );
+    assert_eq!((&function["args"], &function["env"]), (&pod["containers"][0]["args"], &pod["containers"][0]["env"]));
+    let options = &serving["scaleOptions"];
+    assert_eq!((&options["minReplicas"], &options["maxReplicas"]), (&json!(0), &json!(3)));
+    let object = json!({"pollingInterval": 7, "advanced": {"restoreToOriginalReplicaCount": true}});
+    assert_eq!(options["keda"]["scaledObject"], object);
+    assert_eq!(options["keda"]["triggers"][0]["authenticationRef"]["name"], "eventsource-shop.orders");
+
+    let scaler = json!({"spec": {"scaleTargetRef": {"name": "w"}, "idleReplicaCount": 0}});
+    let owner = owner("Trigger", "w");
+    let child = |known, body| Child::new(Resource::of(known), "w", &owner, "w", body);
+    let resource = super::super::resource::SCALED_OBJECT;
+    let children = vec![child(super::super::resource::DEPLOYMENT, json!({"spec": {}})), child(resource, scaler)];
+    let refused = functions(&owner, children).unwrap_err();
+    assert_eq!(refused, "spec.workload: a function cannot be scaled with idleReplicaCount");
+}
+
+#[test]
 fn what_a_source_is_called_is_had_by_nobody_else() {
     let spec = json!({
         "mqtt": {"m": {"url": "mqtt://m:1883", "topic": "t"}, "named": {"url": "mqtt://m:1883", "topic": "t", "consumerID": "mine"}},
@@ -233,4 +343,61 @@ fn what_a_source_is_called_is_had_by_nobody_else() {
     assert_eq!(value("eventsource-shop.m", "clientID"), "penstock-default-shop-m");
     assert_eq!(value("eventsource-shop.named", "clientID"), "mine");
     assert_eq!(value("eventsource-shop.q", "queue"), "penstock.default.shop.q");
+}
+
+#[test]
+fn who_watches_objects_has_an_account_that_may_do_so_in_its_namespace() {
+    let spec = json!({"kubernetes": {
+        "maps": {"apiVersion": "v1", "kind": "ConfigMap"},
+        "rollouts": {"apiVersion": "apps/v1", "kind": "Deployment", "namespaces": ["default", "other"]},
+        "nodes": {"apiVersion": "v1", "kind": "Node"},
+    }});
+    let Listening { children, warnings, .. } = listening(spec, &jetstream()).unwrap();
+    let granted =
+        |group: &str, plural: &str| json!({"apiGroups": [group], "resources": [plural], "verbs": ["list", "watch"]});
+    let role = find(&children, "Role", "eventsource-shop");
+    assert_eq!(role["rules"], json!([granted("", "configmaps"), granted("apps", "deployments")]));
+    let binding = find(&children, "RoleBinding", "eventsource-shop");
+    assert_eq!(
+        (&binding["roleRef"]["name"], &binding["subjects"][0]["namespace"]),
+        (&json!("eventsource-shop"), &json!("default"))
+    );
+    let pod = &find(&children, "Deployment", "eventsource-shop")["spec"]["template"]["spec"];
+    assert_eq!(pod["serviceAccountName"], "eventsource-shop");
+    let told = |path: &str, plural: &str| {
+        format!(
+            "{path}: outside of namespace default nothing is granted here: let somebody bind the account default/eventsource-shop to a role with list and watch on {plural}"
+        )
+    };
+    assert_eq!(
+        warnings,
+        [told("spec.kubernetes.nodes", "nodes"), told("spec.kubernetes.rollouts", "deployments.apps")]
+    );
+    let maps = find(&children, "Component", "eventsource-shop.maps");
+    assert_eq!(
+        (&maps["spec"]["type"], &setting(maps, "ownNamespace")["value"]),
+        (&json!("pubsub.eventsource.kubernetes"), &json!("default"))
+    );
+
+    let children = listening(json!({"http": {"orders": {}}}), &jetstream()).unwrap().children;
+    assert!(!children.iter().any(|child| child.resource.kind == "ServiceAccount"));
+}
+
+#[test]
+fn how_far_a_schedule_has_come_is_kept_on_the_bus_where_that_can_be() {
+    let spec = || json!({"cron": {"tick": {"schedule": "@hourly"}}});
+    let kept = |written: Json| {
+        let Listening { children, warnings, .. } = listening(spec(), &bus(written)).unwrap();
+        (setting(find(&children, "Component", "eventsource-shop.tick"), "stateBus")["value"].clone(), warnings)
+    };
+    assert_eq!(kept(json!({"redis": {"redisHost": "r:6379"}})), (json!("default.default"), Vec::new()));
+    for bus in [json!({"kafka": {"brokers": "k:9092"}}), json!({"component": {"type": "pubsub.redis", "metadata": []}})]
+    {
+        let (kept, warnings) = kept(bus);
+        assert!(kept.is_null());
+        assert_eq!(
+            warnings,
+            ["spec.cron.tick: how far it has come is kept while the pod lives: the bus has no place for it"]
+        );
+    }
 }

@@ -10,7 +10,7 @@ use crate::operator::names;
 use crate::operator::resource::{DEPLOYMENT, Resource};
 
 /// The container's name, and so what is called a pluggable component.
-const CONTAINER: &str = "penstock";
+pub const CONTAINER: &str = "penstock";
 
 /// The key of the plan in its `ConfigMap`.
 pub const PLAN: &str = "plan.json";
@@ -35,6 +35,8 @@ pub struct Workload<'a> {
     /// Where it listens for webhooks.
     pub ports: BTreeSet<u16>,
     pub image: &'a str,
+    /// The account of its own, if it has one.
+    pub account: Option<&'a str>,
     pub log_level: Option<&'a str>,
     /// Overrides of the pod template.
     pub template: Option<&'a Json>,
@@ -57,6 +59,9 @@ impl Workload<'_> {
                 ],
             },
         });
+        if let Some(account) = self.account {
+            template["spec"]["serviceAccountName"] = account.into();
+        }
         if let Some(over) = self.template {
             merge(&mut template, over);
         }

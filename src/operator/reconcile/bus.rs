@@ -65,7 +65,7 @@ impl Reconciler {
                 kind: "EventBus".to_owned(),
                 namespace: key.namespace.clone(),
                 name: key.name.clone(),
-                objects: Vec::new(),
+                objects: vec![("EventBus", key.name.clone(), String::new())],
             };
             // A Component that is named is looked for by those who use the bus, in their namespace.
             if bus.named().is_none()

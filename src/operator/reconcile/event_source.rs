@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Reconciler, is_going, owner};
+use super::{AS_FUNCTION, Reconciler, is_going, owner};
 use crate::api::Problems;
 use crate::api::event_source::EventSourceSpec;
 use crate::fault::Fault;
@@ -42,10 +42,6 @@ impl Reconciler {
                 return self.tell(&resource, &object, vec![accepted, ready, wait(DEPLOYED)], kept(&object)).await;
             }
         };
-        if spec.workload.as_deref() == Some("function") {
-            accepted = Self::refused("spec.workload: function is not supported by this version yet");
-            return self.tell(&resource, &object, vec![accepted, bus_ready, wait(DEPLOYED)], kept(&object)).await;
-        }
         let owner = owner("EventSource", key, &object);
         let raw = layout::object(&spec);
         let events: Vec<&str> = layout::events(&raw).iter().map(|event| event.name).collect();
@@ -55,21 +51,31 @@ impl Reconciler {
         let references = direct.as_ref().map(sinks::references).unwrap_or_default();
         watched.extend(sinks::watched(&references));
         self.interests.set(key, watched);
-        let built = build::event_source(&owner, &raw, &spec, &found.bus, &self.settings).and_then(|mut listening| {
-            let mut workloads = vec![names::workload("eventsource", &key.name)];
+        let kinds = match self.kinds(&raw).await {
+            Ok(kinds) => kinds,
+            Err((why, fault)) => {
+                let missing = Verdict::fails(DEPLOYED, Reason::KindMissing, why);
+                self.tell(&resource, &object, vec![accepted, bus_ready, missing], kept(&object)).await?;
+                return Err(fault);
+            }
+        };
+        let given = (&kinds, &self.settings);
+        let built = build::event_source(&owner, &raw, &spec, &found.bus, given).and_then(|mut listening| {
             let sinks = match &direct {
                 Some(direct) => {
                     let workload = names::workload("sink", &key.name);
                     let (children, sinks) = self.direct(&owner, &workload, &spec, &events, &found.bus, direct)?;
                     listening.children.extend(children);
-                    workloads.push(workload);
                     Some(sinks)
                 }
                 None => None,
             };
-            Ok((listening, workloads, sinks))
+            if spec.workload.as_deref() == Some(AS_FUNCTION) {
+                listening.children = build::functions(&owner, listening.children)?;
+            }
+            Ok((listening, sinks))
         });
-        let (listening, workloads, sinks) = match built {
+        let (listening, sinks) = match built {
             Ok(built) => built,
             Err(why) => {
                 let bus_refuses = found.bus.spec.embedded.is_some() || why.starts_with("spec.embedded");
@@ -83,8 +89,7 @@ impl Reconciler {
         };
         let Listening { children, topics, addresses, warnings } = listening;
         accepted.add(warnings);
-        let workloads: Vec<&str> = workloads.iter().map(String::as_str).collect();
-        let (deployed, outcome) = self.deploy(&owner, &children, &workloads).await;
+        let (deployed, outcome) = self.deploy(&owner, &children).await;
         let mut verdicts = vec![accepted, bus_ready];
         verdicts.extend(sinks.map(|sinks| resolved(&sinks)));
         verdicts.push(deployed);

@@ -4,6 +4,7 @@
 mod bus;
 mod event_source;
 mod find;
+mod kinds;
 mod report;
 mod router;
 mod trigger;
@@ -17,11 +18,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
 use super::apply::{Refusal, Writer};
+use super::build::Kinds;
 use super::child::{Child, Owner};
 use super::interest::{Interests, Watched};
 use super::judge::{Findings, Judge};
 use super::queue::{Key, Queue, Subject};
-use super::resource::{COMPONENT, DEPLOYMENT, Resource, SCALED_OBJECT};
+use super::resource::{COMPONENT, DEPLOYMENT, FUNCTION, Resource, SCALED_OBJECT};
 use super::settings::Settings;
 use super::status::{ACCEPTED, DEPLOYED, Reason, Verdict};
 use super::watch::Watches;
@@ -29,6 +31,12 @@ use super::world::{State, World};
 use crate::fault::Fault;
 use crate::task::Clock;
 use crate::telemetry::Operator as Counts;
+
+/// What `OpenFunction` says of a Function whose workload runs.
+const RUNNING: &str = "Running";
+
+/// The word of `spec.workload` for a Function.
+const AS_FUNCTION: &str = "function";
 
 /// What every look needs.
 pub struct Reconciler {
@@ -44,6 +52,8 @@ pub struct Reconciler {
     pub counts: Counts,
     /// Which bus each object used when it was last looked at.
     pub used: Mutex<Used>,
+    /// The kinds that were watched so far.
+    pub known: Mutex<Kinds>,
 }
 
 /// Objects and the buses that they use.
@@ -101,15 +111,22 @@ impl Reconciler {
     }
 
     /// Applies what an object comes to; whether that runs, and what is to be tried again.
-    async fn deploy(&self, owner: &Owner, children: &[Child], workloads: &[&str]) -> (Verdict, Result<(), Fault>) {
+    async fn deploy(&self, owner: &Owner, children: &[Child]) -> (Verdict, Result<(), Fault>) {
+        let workloads = children.iter().filter(|child| child.resource.is(DEPLOYMENT) || child.resource.is(FUNCTION));
         match self.writer().apply(owner, children).await {
-            Ok(()) => (self.runs(&owner.namespace, workloads), Ok(())),
+            Ok(()) => {
+                let workloads = workloads.map(|child| (&child.resource, child.name.as_str()));
+                (self.runs(&owner.namespace, workloads), Ok(()))
+            }
             Err(Refusal::Kind(resource, state)) => {
                 let why = match state {
                     State::Forbidden => "the operator may not read it",
                     State::Unread => "it has not been read yet",
                     State::Missing | State::Known if resource.is(COMPONENT) => {
                         "the cluster has no such kind: is Dapr installed?"
+                    }
+                    State::Missing | State::Known if resource.is(FUNCTION) => {
+                        "the cluster has no such kind: workload: function needs OpenFunction 1.1 or later"
                     }
                     State::Missing | State::Known => "the cluster has no such kind: scaleOption needs KEDA",
                 };
@@ -120,23 +137,27 @@ impl Reconciler {
         }
     }
 
-    /// Whether Deployments have a pod that is ready.
-    fn runs(&self, namespace: &str, workloads: &[&str]) -> Verdict {
-        let deployment = Resource::of(DEPLOYMENT);
-        for name in workloads {
-            let found = self.world.get(&deployment, namespace, name);
-            let available = found.as_ref().and_then(|found| found["status"]["availableReplicas"].as_i64()).unwrap_or(0);
-            if available < 1 {
-                let message = format!("Deployment {name} has no pod that is ready yet");
+    /// Whether Deployments have a pod that is ready, and Functions run.
+    fn runs<'a>(&self, namespace: &str, workloads: impl IntoIterator<Item = (&'a Resource, &'a str)>) -> Verdict {
+        for (resource, name) in workloads {
+            let found = self.world.get(resource, namespace, name);
+            let status = found.map(|found| found["status"].clone()).unwrap_or_default();
+            let message = if resource.is(FUNCTION) {
+                (status["serving"]["state"] != RUNNING).then(|| format!("Function {name} does not run yet"))
+            } else {
+                let available = status["availableReplicas"].as_i64().unwrap_or(0);
+                (available < 1).then(|| format!("Deployment {name} has no pod that is ready yet"))
+            };
+            if let Some(message) = message {
                 return Verdict::fails(DEPLOYED, Reason::Progressing, message);
             }
         }
         Verdict::holds(DEPLOYED, Reason::Available, "")
     }
 
-    /// What every workload looks at beside its own: whether there are Components, and scalers, at all.
+    /// What every workload looks at beside its own: whether there are Components, scalers, and Functions, at all.
     fn marks(namespace: &str) -> BTreeSet<Watched> {
-        [COMPONENT, SCALED_OBJECT].map(|known| Watched::new(&Resource::of(known), namespace, "")).into()
+        [COMPONENT, SCALED_OBJECT, FUNCTION].map(|known| Watched::new(&Resource::of(known), namespace, "")).into()
     }
 }
 

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::trigger::{bus_name, is_shared};
-use super::{Reconciler, is_going};
+use super::{AS_FUNCTION, Reconciler, is_going};
 use crate::api::trigger::TriggerSpec;
 use crate::api::{ObjectRef, Problems};
 use crate::fault::Fault;
 use crate::layout;
 use crate::operator::apply::Refusal;
 use crate::operator::build::{self, Bus, Reader, Routed};
-use crate::operator::child::Owner;
+use crate::operator::child::{Owner, SHARED};
 use crate::operator::names;
 use crate::operator::queue::Key;
 use crate::operator::resource::{CONFIG_MAP, Resource, TRIGGER};
@@ -27,7 +27,7 @@ impl Reconciler {
         watched.extend(Self::marks(namespace));
         let workload = names::workload("router", bus);
         let mut owner =
-            Owner { kind: "Router".to_owned(), namespace: namespace.clone(), name: bus.clone(), objects: Vec::new() };
+            Owner { kind: SHARED.to_owned(), namespace: namespace.clone(), name: bus.clone(), objects: Vec::new() };
         let found = self.find_bus(namespace, bus).ok().map(|(found, _)| found);
         let running = self.plan(namespace, &workload);
         let mut specs: Vec<(String, TriggerSpec)> = Vec::new();
@@ -39,7 +39,7 @@ impl Reconciler {
             owner.objects.push((TRIGGER.2, name.clone(), uid));
             let bus_object = found.as_ref().map(|found| found.object.as_ref());
             let (verdict, spec) = self.read::<TriggerSpec>(&object, bus_object);
-            let wrong = verdict.truth != Truth::True || object["spec"]["workload"] == "function";
+            let wrong = verdict.truth != Truth::True || object["spec"]["workload"] == AS_FUNCTION;
             // A Trigger that is wrong now runs on as it was.
             let spec = if wrong { running.get(&name).cloned() } else { spec };
             specs.extend(spec.map(|spec| (name, spec)));

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 
 use super::event_source::{kept, resolved};
-use super::{Reconciler, is_going, owner};
+use super::{AS_FUNCTION, Reconciler, is_going, owner};
 use crate::api::Problems;
 use crate::api::status::{InputStatus, SubscriberStatus};
 use crate::api::trigger::TriggerSpec;
 use crate::fault::Fault;
 use crate::layout;
 use crate::operator::build::{self, Reader, Routed};
-use crate::operator::child::OF;
+use crate::operator::child::{OF, Owner, SHARED};
 use crate::operator::interest::Watched;
 use crate::operator::names;
 use crate::operator::queue::{Key, Subject};
@@ -56,9 +56,25 @@ impl Reconciler {
                 return self.tell(&resource, &object, verdicts, kept(&object)).await;
             }
         };
-        if spec.workload.as_deref() == Some("function") {
-            accepted = Self::refused("spec.workload: function is not supported by this version yet");
+        let as_function = spec.workload.as_deref() == Some(AS_FUNCTION);
+        if as_function && shared.is_some() {
+            accepted = Self::refused(
+                "spec.workload: a shared router is a Deployment for several Triggers: function needs mode: dedicated",
+            );
             let verdicts = vec![accepted, bus_ready, wait(SINKS_RESOLVED), wait(DEPLOYED)];
+            return self.tell(&resource, &object, verdicts, kept(&object)).await;
+        }
+        let sharers = Owner {
+            kind: SHARED.to_owned(),
+            namespace: key.namespace.clone(),
+            name: name.clone(),
+            objects: Vec::new(),
+        };
+        if shared.is_some()
+            && let Err(why) = found.bus.component(&sharers, &workload, None)
+        {
+            let refused = Verdict::fails(BUS_READY, Reason::NotSupported, why);
+            let verdicts = vec![accepted, refused, wait(SINKS_RESOLVED), wait(DEPLOYED)];
             return self.tell(&resource, &object, verdicts, kept(&object)).await;
         }
         let parsed = Trigger::parse(&key.namespace, &key.name, &spec, &found.bus.defaults(), &mut Problems::new());
@@ -90,7 +106,7 @@ impl Reconciler {
         accepted.add(scaler.warnings);
         let (deployed, outcome) = if shared.is_some() {
             let left = self.writer().apply(&owner, &[]).await;
-            let deployed = self.runs(&key.namespace, &[&workload]);
+            let deployed = self.runs(&key.namespace, [(&Resource::of(DEPLOYMENT), workload.as_str())]);
             (deployed, if let Err(super::Refusal::Object(fault)) = left { Err(fault) } else { Ok(()) })
         } else {
             let template = spec.template.as_ref().map(|template| json!(template));
@@ -105,8 +121,10 @@ impl Reconciler {
                 log_level: spec.log_level.as_deref(),
                 template: template.as_ref(),
             };
-            match build::router(&owner, routed, &self.settings) {
-                Ok(children) => self.deploy(&owner, &children, &[&workload]).await,
+            let built = build::router(&owner, routed, &self.settings)
+                .and_then(|children| if as_function { build::functions(&owner, children) } else { Ok(children) });
+            match built {
+                Ok(children) => self.deploy(&owner, &children).await,
                 Err(why) => {
                     let refused = Verdict::fails(BUS_READY, Reason::NotSupported, why);
                     let verdicts = vec![accepted, refused, resolved(&sinks), wait(DEPLOYED)];

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
@@ -24,6 +25,9 @@ use super::retries::Retries;
 /// with events that nobody wants, a member could go on for ever. A few of the largest batches
 /// of a bus, so that it costs nothing per event.
 const TURN: usize = 1024;
+
+/// The pause before an event that cannot be handed back begins anew.
+const REST: Duration = Duration::from_secs(5);
 
 /// What becomes of the events of a topic.
 #[derive(Clone)]
@@ -158,11 +162,12 @@ impl<'a> Job<'a> {
         let Received { event, position, attempt, receipt, .. } = received;
         let result = match (&event, todo) {
             (Ok(event), Todo::Deliver(lane, hits)) => {
-                let mut history = History::new(self.topic.clone(), position);
-                if !self.parks {
-                    history = history.handed_out(attempt);
+                let history = History::new(self.topic.clone(), position);
+                if self.parks {
+                    self.deliver(lane, &hits, event, history).await
+                } else {
+                    Box::pin(self.deliver_here(lane, &hits, event, history.handed_out(attempt))).await
                 }
-                self.deliver(lane, &hits, event, history).await
             }
             (Ok(event), Todo::Resume(retries)) => match unpark(event, position) {
                 Ok(parked) => Box::pin(retries.resume(self.delivery, parked)).await,
@@ -177,9 +182,39 @@ impl<'a> Job<'a> {
                 if let Ok(event) = &event {
                     self.delivery.tell(event, || Decision::Returned { fault: &fault });
                 }
-                receipt.nack(fault);
+                // At a stop nothing was wrong with it.
+                if !self.parks && self.delivery.shutdown.is_requested() {
+                    drop(receipt);
+                } else {
+                    receipt.nack(fault);
+                }
             }
         }
+    }
+
+    /// To all destinations, each until it is done. A bus that cannot park may drop what is handed back (Dapr's own
+    /// components do), so that it waits here, as one of those that are in flight at most.
+    async fn deliver_here(self, lane: &Lane, hits: &Hits, event: &Event, history: History) -> Result<(), Fault> {
+        let deliver = |hit: &Hit| {
+            let (to, hit) = (lane.destination(*hit), *hit);
+            let history = match to.body {
+                Some(_) => history.clone().of_input(lane.input(hit)),
+                None => history.clone(),
+            };
+            async move {
+                loop {
+                    match self.delivery.deliver_in_order(to, hits.event(hit, event), history.clone()).await {
+                        // The dead letters cannot be written: all of it again.
+                        Err(fault) if !self.delivery.shutdown.is_requested() => {
+                            self.delivery.tell(event, || Decision::Returned { fault: &fault });
+                            task::sleep(REST).await;
+                        }
+                        done => return done,
+                    }
+                }
+            }
+        };
+        join_all(hits.list.iter().map(deliver)).await.into_iter().collect()
     }
 
     /// To all destinations at once; the first fault, if any.

@@ -5,8 +5,13 @@ use crate::api::event_source::KubernetesEvent;
 use crate::api::metadata::{self, Key, Metadata, Shape};
 use crate::api::{FieldPath, Problems, value};
 
+/// The key of the namespace that is meant when none is named: that of an `EventSource`, which a Component does not
+/// know otherwise.
+const OWN_NAMESPACE: &str = "ownNamespace";
+
 /// The keys of a Component's metadata.
-pub const KEYS: [Key; 13] = metadata::connected([
+pub const KEYS: [Key; 14] = metadata::connected([
+    (OWN_NAMESPACE, Shape::Text),
     ("apiVersion", Shape::Text),
     ("kind", Shape::Text),
     ("namespaces", Shape::List),
@@ -86,8 +91,10 @@ impl Config {
     /// Reads the metadata of a Component. `None` when a problem was found.
     pub fn from_metadata(metadata: &Metadata, problems: &mut Problems) -> Option<Self> {
         let before = problems.len();
-        let raw = metadata::read(metadata, &KEYS, problems)?;
-        let config = Self::parse(&raw, None, &metadata::path(), problems);
+        let mut metadata = metadata.clone();
+        let own = metadata.remove(OWN_NAMESPACE);
+        let raw = metadata::read(&metadata, &KEYS, problems)?;
+        let config = Self::parse(&raw, own.as_deref(), &metadata::path(), problems);
         (problems.len() == before).then_some(config)
     }
 

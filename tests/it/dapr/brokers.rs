@@ -7,7 +7,7 @@ use super::Pod;
 use crate::support::{Client, NatsServer, RedisServer, Reply};
 
 /// A pub/sub and a state store on one bus.
-fn components(pod: &Pod, kind: &str, key: &str, value: &str) {
+pub fn components(pod: &Pod, kind: &str, key: &str, value: &str) {
     for (name, building_block) in [("bus", "pubsub"), ("state", "state")] {
         let yaml = format!(
             "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {{name: {name}}}\n\

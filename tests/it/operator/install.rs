@@ -38,6 +38,17 @@ async fn the_operator_does_everything_with_what_its_account_may() {
     rig.pretend_available("trigger-ship").await;
     rig.says(TRIGGER, "ship", "Ready", "True Available").await;
 
+    // Plain secrets, Functions, and back.
+    let plain = FLOW.replace("  cron:\n", "  redis:\n    r: {redisHost: 'r:6379', redisPassword: hidden}\n  cron:\n");
+    rig.apply(&plain.replace("\nspec:\n", "\nspec:\n  workload: function\n")).await;
+    eventually("a Function has its Secret", || async {
+        let secrets = rig.names(("", "v1", "Secret", "secrets")).await;
+        let functions = rig.names(("core.openfunction.io", "v1beta2", "Function", "functions")).await;
+        secrets.iter().any(|name| name.starts_with("eventsource-shop.r-"))
+            && functions == ["eventsource-shop-fn", "trigger-ship-fn"]
+    })
+    .await;
+
     // The namespace's own bus comes before it. A shared router, a sink of every kind, and back.
     rig.apply(FLOW).await;
     eventually("the own bus is used", || async {
@@ -87,6 +98,17 @@ async fn the_operator_does_everything_with_what_its_account_may() {
     }
     let events = rig.server.kubectl(&["get", "events.events.k8s.io", "-n", &rig.namespace, "-o", "name"], "").await;
     assert!(!events.stdout.is_empty(), "there are Events");
+    // It grants what it may do itself, and no more; RBAC sees to that.
+    let watching = |kind: &str| {
+        let api = "apiVersion: events.openfunction.io/v1alpha1, kind: EventSource, metadata: {name: look}";
+        format!("{{{api}, spec: {{kubernetes: {{it: {{apiVersion: v1, kind: {kind}}}}}}}}}")
+    };
+    rig.apply(&FLOW[..FLOW.find("---").unwrap()]).await;
+    rig.apply(&watching("ConfigMap")).await;
+    rig.says(EVENT_SOURCE, "look", "Deployed", "False Progressing").await;
+    rig.apply(&watching("Secret")).await;
+    let message = rig.says(EVENT_SOURCE, "look", "Deployed", "False ApplyFailed").await;
+    assert!(message.contains("attempting to grant RBAC permissions not currently held"), "{message}");
     // It gives its lease back.
     assert_eq!(operator.stop().await, Some(0));
     let lease = rig
@@ -99,5 +121,9 @@ async fn the_operator_does_everything_with_what_its_account_may() {
 #[test]
 fn no_rule_is_wider_than_what_is_used() {
     let role = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/rbac/role.yaml")).unwrap();
-    assert!(!role.contains('*') && !role.contains("secrets"), "{role}");
+    assert!(!role.contains('*'), "{role}");
+    // It can make Secrets, and do nothing else with any.
+    let (_, of_secrets) = role.split_once("resources: [secrets]\n").unwrap();
+    assert_eq!(of_secrets.lines().next().unwrap().trim(), "verbs: [create]");
+    assert_eq!(role.matches("[secrets]").count(), 1);
 }

@@ -5,6 +5,7 @@
 
 mod chaos;
 mod flow;
+mod function;
 mod healing;
 mod install;
 mod many;
@@ -16,3 +17,4 @@ mod rough;
 mod scale;
 mod sequences;
 mod sinks;
+mod watch;

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::Api;
 use serde_json::Value as Json;
 
 use super::rig::{COMPONENT, CONFIG_MAP, DEPLOYMENT, Rig};
@@ -11,8 +13,8 @@ use crate::support::{Daprd, Penstock, Process, Run, eventually};
 pub struct Pod<'a> {
     rig: &'a Rig,
     workload: String,
-    folder: PathBuf,
-    template: Json,
+    pub folder: PathBuf,
+    pub template: Json,
     pub penstock: Penstock,
     _daprd: Process,
 }
@@ -20,8 +22,12 @@ pub struct Pod<'a> {
 impl<'a> Pod<'a> {
     /// Starts the one pod of a Deployment.
     pub async fn start(rig: &'a Rig, workload: &str) -> Self {
+        Self::of(rig, workload, rig.get(DEPLOYMENT, workload).await["spec"]["template"].clone()).await
+    }
+
+    /// Starts a pod of a template.
+    pub async fn of(rig: &'a Rig, workload: &str, template: Json) -> Self {
         let folder = rig.folder.path().join(workload);
-        let template = rig.get(DEPLOYMENT, workload).await["spec"]["template"].clone();
         let annotations = &template["metadata"]["annotations"];
         let [container] = template["spec"]["containers"].as_array().unwrap().as_slice() else { panic!("{template}") };
         assert_eq!(annotations["dapr.io/enabled"], "true");
@@ -31,12 +37,15 @@ impl<'a> Pod<'a> {
 
         let app = annotations["dapr.io/app-id"].as_str().unwrap();
         let sockets = rig.folder.path().join(format!("s{}", workload.len()));
+        // With a port, daprd waits until somebody listens there, and nobody does.
+        assert!(matches!(annotations["dapr.io/app-port"].as_str(), None | Some("0")));
         let daprd = Daprd::new(&folder.join("resources"), &sockets).app_id(app);
         for name in rig.names(COMPONENT).await {
             let mut component = rig.get(COMPONENT, &name).await;
             // Dapr's operator hands out what is in scope.
             if component["scopes"].as_array().unwrap().iter().any(|scope| scope == app) {
                 component["metadata"] = serde_json::json!({"name": name});
+                resolve(rig, &mut component).await;
                 daprd.resource(&name.replace('.', "_"), &component.to_string());
             }
         }
@@ -52,6 +61,11 @@ impl<'a> Pod<'a> {
             if name != "PENSTOCK_ADMIN" {
                 run = run.env(name, place(variable["value"].as_str().unwrap()));
             }
+        }
+        // What a pod has of its account is a file, too.
+        if let Some(account) = template["spec"]["serviceAccountName"].as_str() {
+            let token = rig.server.account_token(&rig.namespace, account).await;
+            run = run.env("KUBECONFIG", rig.server.kubeconfig(&token).display().to_string());
         }
         let penstock = run.spawn();
         // The kubelet starts the next container when the hook of this one is over.
@@ -81,6 +95,18 @@ impl<'a> Pod<'a> {
     pub async fn sync(&self) {
         mount(self.rig, &self.template, &self.folder).await;
         assert!(self.penstock.log().contains("the plan is applied"), "{}", self.workload);
+    }
+}
+
+/// Puts the values of Secrets into a Component, as Dapr's operator does.
+async fn resolve(rig: &Rig, component: &mut Json) {
+    let secrets: Api<Secret> = Api::namespaced(rig.client.clone(), &rig.namespace);
+    for entry in component["spec"]["metadata"].as_array_mut().unwrap() {
+        let entry = entry.as_object_mut().unwrap();
+        let Some(reference) = entry.remove("secretKeyRef") else { continue };
+        let secret = secrets.get(reference["name"].as_str().unwrap()).await.unwrap();
+        let value = secret.data.unwrap().remove(reference["key"].as_str().unwrap()).unwrap();
+        entry.insert("value".to_owned(), String::from_utf8(value.0).unwrap().into());
     }
 }
 

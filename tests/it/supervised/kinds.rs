@@ -1,11 +1,14 @@
 //! Every kind of source and bus, through daprd.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use async_nats::jetstream::{self, stream};
 use rumqttc::QoS;
 
 use super::flow::through_daprd;
 use crate::support::{
-    Client, Minio, Mosquitto, NatsServer, Penstock, RabbitMq, Receiver, RedisServer, Run, eventually, free_port,
+    ADMIN, ApiServer, Client, Minio, Mosquitto, NatsServer, Penstock, RabbitMq, Receiver, RedisServer, Run, eventually,
+    free_port,
 };
 
 /// A flow from one event of each kind of source over a bus (the inside of a YAML flow mapping) to a receiver.
@@ -90,4 +93,41 @@ async fn every_kind_of_source_feeds_a_bus_on_a_broker_through_daprd() {
         assert_eq!(mqtt.header("ce-source"), "/default/all/from-mqtt");
         assert_eq!(process.stop().await, Some(0));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_of_a_cluster_are_watched_through_daprd() {
+    let (server, receiver, folder) = (ApiServer::shared().await, Receiver::start().await, tempfile::tempdir().unwrap());
+    // Another one than that of the kubeconfig.
+    let namespace = server.namespace("through-daprd").await;
+    let yaml = format!(
+        "apiVersion: events.openfunction.io/v1alpha1
+kind: EventSource
+metadata: {{name: look, namespace: {namespace}}}
+spec:
+  kubernetes: {{maps: {{apiVersion: v1, kind: ConfigMap, labelSelector: look=yes}}}}
+  sink: {{uri: \"{}\"}}
+",
+        receiver.uri("/")
+    );
+    std::fs::write(folder.path().join("flow.yaml"), yaml).unwrap();
+    let kubeconfig = server.kubeconfig(ADMIN).display().to_string();
+    let process = Run::new(folder.path()).with(through_daprd()).env("KUBECONFIG", kubeconfig).start().await;
+    // A watch begins some time after everything is ready.
+    let made = AtomicU32::new(0);
+    eventually("an object is an event", || async {
+        let name = format!("look-{}", made.fetch_add(1, Ordering::Relaxed));
+        let map = format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, labels: {{look: 'yes'}}}}}}");
+        let out = server.kubectl(&["create", "-n", &namespace, "-f", "-"], &map).await;
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        !receiver.seen().is_empty()
+    })
+    .await;
+    let seen = receiver.seen().remove(0);
+    assert_eq!(seen.header("ce-type"), "events.openfunction.io.kubernetes.added");
+    assert_eq!(
+        (seen.header("ce-namespace"), seen.header("ce-source")),
+        (namespace.as_str(), &*format!("/{namespace}/look/maps"))
+    );
+    assert_eq!(process.stop().await, Some(0));
 }

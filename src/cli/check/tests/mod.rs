@@ -71,7 +71,10 @@ fn event_sources_are_judged() {
     check(
         "EventSource",
         "workload: function\nhttp: {a: {}}\nbuild: {}",
-        &["5:3: warning: spec.workload: counts in a cluster only"],
+        &[
+            "5:3: warning: spec.workload: counts in a cluster only",
+            "7:3: warning: spec.build: has no effect: the image of the workload is Penstock's own",
+        ],
     );
     check(
         "EventSource",

@@ -158,7 +158,7 @@ impl Writer<'_> {
     fn add(&mut self, mut component: Component) {
         for (_, setting) in &mut component.metadata {
             if let Setting::Value(text) = setting
-                && holds_login(text)
+                && layout::holds_login(text)
             {
                 *setting = environment(std::mem::take(text), &mut self.layout.secrets);
             }
@@ -177,18 +177,11 @@ impl Writer<'_> {
         names.find(is_free).unwrap_or_default()
     }
 
-    /// The Component of one event; its feed. `None` when it is of no kind.
+    /// The Component of one event; its feed. `None` when there is none of that name.
     fn feed(&mut self, feed: &Feed, document: &Document<EventSourceSpec>, problems: &mut Problems) -> Option<Json> {
         let spec = object(&document.spec);
         let events = layout::events(&spec);
-        let Some(event) = events.iter().find(|event| event.name == feed.event) else {
-            let of = spec.iter().find(|(_, events)| events.get(&feed.event).is_some_and(Json::is_object));
-            let path = FieldPath::root().field("spec");
-            let path = of.map_or_else(|| path.clone(), |(kind, _)| path.field(kind).field(&feed.event));
-            let help = format!("it has: {}", layout::kinds().join(", "));
-            problems.push_help(&path, "--dapr has no component of this source yet", help);
-            return None;
-        };
+        let event = events.iter().find(|event| event.name == feed.event)?;
         let name = self.free_name(&feed.identity().replace('/', "."));
         let (from, known) = (self.secrets, &mut self.layout.secrets);
         let mut secrets = |_: &str, written: Json| secret(written, from, known);
@@ -261,11 +254,6 @@ fn environment(value: String, known: &mut Vec<(String, Secret)>) -> Setting {
     let name = format!("PENSTOCK_SECRET_{}", known.len() + 1);
     known.push((name.clone(), Secret::new(value)));
     Setting::Environment(name)
-}
-
-/// Whether a text is an address, or several, with a user or a password in it.
-fn holds_login(text: &str) -> bool {
-    text.split(',').any(|part| part.split_once("://").is_some_and(|(_, rest)| rest.contains('@')))
 }
 
 fn is_of(feed: &Feed, document: &Document<EventSourceSpec>) -> bool {

@@ -65,7 +65,7 @@ pub fn router(owner: &Owner, reader: &Reader<'_>) -> Result<Scaler, String> {
     let option = options.iter().skip(1).fold(options.first().cloned(), |all, one| merged(all.as_ref(), Some(one)));
     let option = option.unwrap_or_default();
     let about = |why: String| format!("{path}: {why}");
-    let component = bus.made(workload)?;
+    let (component, _) = bus.made(owner, workload)?;
     let Some((lags, parameters)) = lags(&component, bus, group, &topics, &option).map_err(about)? else {
         scaler.warnings.push(about(format!(
             "has no effect: no lag is known of {}; write a ScaledObject of your own for the Deployment {workload}",
