@@ -12,7 +12,7 @@ mod component;
 mod plan;
 mod source;
 
-pub use bus::{back_end, bus};
+pub use bus::{back_end, bus, state};
 pub use component::{Component, Setting};
 pub use plan::{EventBus, Feed, Router, direct, feed, intake_plan, object, router_plan, without_nulls};
 pub use source::{Event, events, kinds, source};

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::{component, secret};
 use crate::api::event_bus::BusSpec;
 use crate::api::{FieldPath, Problems};
-use crate::layout::{self, EventBus};
+use crate::layout::{self, Component, EventBus};
 use crate::operator::child::{Child, Owner};
 use crate::operator::names;
 use crate::router::route::BusDefaults;
@@ -45,6 +45,21 @@ impl Bus {
     /// # Errors
     /// Why there is none.
     pub fn component(&self, owner: &Owner, workload: &str) -> Result<(Child, Option<String>), String> {
+        let made = self.made(workload)?;
+        let kind = made.ty.strip_prefix("pubsub.").filter(|ty| ty.starts_with("eventbus."));
+        Ok((component(&made, owner, workload), kind.map(str::to_owned)))
+    }
+
+    /// The state store Component of the bus beside a router, if it is one of ours.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn state(&self, owner: &Owner, workload: &str) -> Result<Option<Child>, String> {
+        let state = layout::state(&names::state_component(workload), &self.made(workload)?);
+        Ok(state.map(|state| component(&state, owner, workload)))
+    }
+
+    fn made(&self, workload: &str) -> Result<Component, String> {
         let of = names::bus(&self.namespace, &self.name);
         let mut problems = Problems::new();
         let made = layout::bus(&names::bus_component(workload), &of, &self.spec, &mut secret, &mut problems);
@@ -58,10 +73,7 @@ impl Bus {
                      redis or another bus that is a server"
                     .to_owned())
             }
-            (Some(made), None) => {
-                let kind = made.ty.strip_prefix("pubsub.").filter(|ty| ty.starts_with("eventbus."));
-                Ok((component(&made, owner, workload), kind.map(str::to_owned)))
-            }
+            (Some(made), None) => Ok(made),
         }
     }
 }

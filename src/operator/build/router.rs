@@ -34,12 +34,16 @@ pub fn router(owner: &Owner, routed: Routed<'_>, settings: &Settings) -> Result<
     let Routed { workload, group, bus, triggers, sinks, log_level, template } = routed;
     let (bus_child, bus_kind) = bus.component(owner, workload)?;
     let mut children = vec![bus_child];
+    let state = bus.state(owner, workload)?;
+    let state_component = state.as_ref().map(|_| names::state_component(workload));
+    children.extend(state);
     for (name, body) in &sinks.copies {
         children.push(Child::new(Resource::of(COMPONENT), name, owner, workload, body.clone()));
     }
     let bus_component = names::bus_component(workload);
     let told = router_plan(Router {
         bus: &bus_component,
+        state: state_component.as_deref(),
         group,
         event_bus: bus.event_bus(),
         triggers,

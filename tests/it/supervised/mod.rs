@@ -6,6 +6,7 @@
 mod children;
 mod end;
 mod flow;
+mod joins;
 mod kill;
 mod kinds;
 mod refused;

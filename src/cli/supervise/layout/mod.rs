@@ -56,6 +56,14 @@ pub fn layout(documents: &Documents, plan: &Plan, secrets: &dyn Secrets, report:
     writer.write(report)
 }
 
+/// The Components of a bus.
+#[derive(Debug)]
+struct Names {
+    bus: String,
+    /// Where subscribers that join events keep what they hold.
+    state: Option<String>,
+}
+
 struct Writer<'a> {
     documents: &'a Documents,
     plan: &'a Plan,
@@ -65,7 +73,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn write(mut self, report: &mut Report) -> Layout {
-        let buses: Vec<(usize, String)> =
+        let buses: Vec<(usize, Names)> =
             (0..self.plan.buses.len()).map(|index| (index, self.bus(index, report))).collect();
         let mut feeds: Vec<Vec<Json>> = vec![Vec::new(); buses.len()];
         for document in &self.documents.sources {
@@ -84,7 +92,7 @@ impl Writer<'_> {
             };
             let feeds = std::mem::take(&mut feeds[index]);
             if !feeds.is_empty() {
-                let plan = layout::intake_plan(&endpoint, &feeds);
+                let plan = layout::intake_plan(&endpoint.bus, &feeds);
                 self.layout.workloads.push(Workload { command: Command::Intake, name: name(Command::Intake), plan });
             }
             if let Some(plan) = self.router(index, &endpoint) {
@@ -94,10 +102,11 @@ impl Writer<'_> {
         self.layout
     }
 
-    /// The Component of a bus; its name.
-    fn bus(&mut self, index: usize, report: &mut Report) -> String {
+    /// The Components of a bus; their names.
+    fn bus(&mut self, index: usize, report: &mut Report) -> Names {
         let BusPlan { name, config, .. } = &self.plan.buses[index];
         let component = self.free_name(&name.replace('/', "."));
+        let mut names = Names { bus: component.clone(), state: None };
         let (spec, origin) = self.bus_spec(name);
         let mut problems = Problems::new();
         let (from, known) = (self.secrets, &mut self.layout.secrets);
@@ -109,12 +118,18 @@ impl Writer<'_> {
             {
                 made.set("stream", Setting::Value(stream.clone()));
             }
+            let state = layout::state(&format!("{component}-state"), &made);
             self.add(made);
+            if let Some(mut state) = state {
+                state.name = self.free_name(&state.name);
+                names.state = Some(state.name.clone());
+                self.add(state);
+            }
         }
         if let Some(origin) = origin {
             report.add(&origin, problems);
         }
-        component
+        names
     }
 
     /// Takes a Component in. An address with a login is a secret as a whole.
@@ -126,7 +141,8 @@ impl Writer<'_> {
                 *setting = environment(std::mem::take(text), &mut self.layout.secrets);
             }
         }
-        self.layout.kinds.insert(component.ty.trim_start_matches("pubsub.").to_owned());
+        let (_, kind) = component.ty.split_once('.').unwrap_or_default();
+        self.layout.kinds.insert(kind.to_owned());
         self.layout.components.push(component);
     }
 
@@ -160,7 +176,7 @@ impl Writer<'_> {
     }
 
     /// The plan of a bus's router; `None` when nobody reads from the bus.
-    fn router(&self, index: usize, component: &str) -> Option<Json> {
+    fn router(&self, index: usize, names: &Names) -> Option<Json> {
         let bus = &self.plan.buses[index];
         let mut triggers: Vec<Json> = Vec::new();
         for document in self.documents.triggers.iter().filter(|trigger| self.is_on(trigger, bus)) {
@@ -177,7 +193,8 @@ impl Writer<'_> {
         let (spec, _) = self.bus_spec(&bus.name);
         let event_bus = EventBus { name, namespace, spec: without_nulls(object(&spec).into()) };
         let sinks = Vec::new();
-        Some(layout::router_plan(Router { bus: component, group: CONSUMER_GROUP, event_bus, triggers, sinks }))
+        let (bus, state) = (names.bus.as_str(), names.state.as_deref());
+        Some(layout::router_plan(Router { bus, state, group: CONSUMER_GROUP, event_bus, triggers, sinks }))
     }
 
     /// The spec of a bus, and where it is written; nothing for one without a document.
