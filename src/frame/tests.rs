@@ -66,7 +66,7 @@ fn what_is_no_event_comes_to_readers_with_the_reason() {
     let poison = Poison { bytes: vec![7; MAX_POISON + 1].into(), fault };
     let mut frame = Frame::default();
     frame.push(&framed("one", 7));
-    frame.push(&Framed { event: Err(poison), ..framed("", 8) });
+    frame.push(&Framed { event: Err(poison), ..framed("two", 8) });
     let bound = frame.bytes();
     let message = frame.finish();
     assert!(message.len() <= bound, "{} > {bound}", message.len());

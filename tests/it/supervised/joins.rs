@@ -93,7 +93,7 @@ async fn whatever_is_killed(bus: &str, unit: usize) {
         post(port, "b", round, unit).await;
         joined(&receiver, round).await;
     }
-    metric(&process, "penstock_consumer_lag{topic=\"default-clients-b\"").await;
+    metric(&process, "penstock_consumer_lag{process=\"router\",topic=\"default-clients-b\"").await;
     // What is held outlives all of them.
     post(port, "a", 4, unit).await;
     eventually("all single events arrive", || async {
