@@ -123,8 +123,8 @@ async fn while_routing(
         shutdown.request();
         took
     };
-    let (routed, took) = tokio::join!(joined.run(), waiting);
-    routed.expect("it routes");
+    let (outcome, took) = tokio::join!(joined.run(), waiting);
+    outcome.expect("it routes");
     took
 }
 

@@ -199,7 +199,7 @@ fn wrong_parameters_are_refused() {
 }
 
 /// What is built of a batch of matches, each of events (their ids and data) by their inputs.
-fn gathered(specs: Json, gathered: Gathered, matches: Json) -> Result<String, String> {
+fn gathered(specs: Json, gathered: Gathered, matches: &Json) -> Result<String, String> {
     let members =
         matches.as_array().unwrap().iter().map(|found| json!({"type": JOINED_TYPE, "id": "m", "data": found}));
     let data = Json::from(members.collect::<Vec<_>>()).to_string();
@@ -224,7 +224,7 @@ fn of_a_batch_a_parameter_sees_all_events_of_its_input_or_the_last() {
     };
     let check = |payload: Gathered, src: Json, expected: &str| {
         let shown = src.to_string();
-        assert_eq!(gathered(json!([from(src, "x")]), payload, matches()).as_deref(), Ok(expected), "{shown}");
+        assert_eq!(gathered(json!([from(src, "x")]), payload, &matches()).as_deref(), Ok(expected), "{shown}");
     };
     let (all, last) = (Gathered::All, Gathered::Last);
     check(all, json!({"dataKey": "0.n", "useRawData": true}), r#"{"x":1}"#);
@@ -238,16 +238,16 @@ fn of_a_batch_a_parameter_sees_all_events_of_its_input_or_the_last() {
     let of_b = |src: Json| {
         let mut src = src;
         src["dependencyName"] = "b".into();
-        gathered(json!([{"src": src, "dest": ""}]), Gathered::All, matches()).unwrap()
+        gathered(json!([{"src": src, "dest": ""}]), Gathered::All, &matches()).unwrap()
     };
     assert_eq!(of_b(json!({"dataKey": "#.n", "useRawData": true})), "[2,3]");
     assert_eq!(of_b(json!({"dataTemplate": "{{ len .Input }}"})), "3", "one without data is there, too");
     let whole: Json = serde_json::from_str(&of_b(json!({"useRawData": true}))).unwrap();
     assert_eq!((&whole[0]["subject"], &whole[2]), (&json!("s-2"), &json!({"id": "5"})));
     // An input of which nothing was gathered has its default, or is skipped.
-    let none = gathered(json!([from(json!({"dataKey": "n"}), "x")]), all, json!([{"b": {"id": "1"}}]));
+    let none = gathered(json!([from(json!({"dataKey": "n"}), "x")]), all, &json!([{"b": {"id": "1"}}]));
     assert_eq!(none.as_deref(), Ok("{}"));
-    let old = gathered(json!([from(json!({"dataKey": "n"}), "x")]), all, json!(["no match"]));
+    let old = gathered(json!([from(json!({"dataKey": "n"}), "x")]), all, &json!(["no match"]));
     assert_eq!(old.as_deref(), Ok("{}"), "a match without events has none");
 }
 

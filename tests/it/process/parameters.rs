@@ -58,7 +58,8 @@ async fn parameters_build_the_body_and_what_they_cannot_build_is_a_dead_letter_a
 /// posted, and what is delivered is the body.
 async fn delivered(settings: &str, parameters: &[&str], events: &[(&str, &str)]) -> String {
     let (folder, port, receiver) = (tempfile::tempdir().unwrap(), free_port(), Receiver::start().await);
-    let parameters: String = parameters.iter().map(|line| format!("        - {line}\n")).collect();
+    let parameters: Vec<String> = parameters.iter().map(|line| format!("        - {line}\n")).collect();
+    let parameters = parameters.concat();
     let yaml = format!(
         "apiVersion: events.openfunction.io/v1alpha1
 kind: EventSource
