@@ -276,7 +276,11 @@ impl Pump {
     ) -> Result<(), Ended> {
         let mut events = match self.settings.frames {
             Frames::On => frames::read(&message.data),
-            Frames::Off => vec![Inbound::bare(envelope::read(&message))],
+            Frames::Off => {
+                let mut alone = Inbound::bare(envelope::read(&message));
+                alone.attempt = self.done.attempt(&answer::mark(&alone));
+                vec![alone]
+            }
         };
         // A stream that was opened again may begin with what is known, and what is no frame has no place.
         if let Reads::After(after) = self.reads {

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::{component, secret};
 use crate::api::event_bus::BusSpec;
 use crate::api::{FieldPath, Problems};
-use crate::layout::{self, Component, EventBus};
+use crate::layout::{self, Component, EventBus, Setting};
 use crate::operator::child::{Child, Owner};
 use crate::operator::names;
 use crate::router::route::BusDefaults;
@@ -28,6 +28,11 @@ impl Bus {
         }
     }
 
+    /// The Component of Dapr's that it is, if it is known by its name alone.
+    pub fn named(&self) -> Option<&str> {
+        self.spec.component.as_ref()?.name.as_deref()
+    }
+
     /// What topics are called, and what subscribers inherit. What is wrong with it is the bus's own matter.
     pub fn defaults(&self) -> BusDefaults {
         let path = FieldPath::root().field("spec");
@@ -40,14 +45,23 @@ impl Bus {
         EventBus { name: &self.name, namespace: &self.namespace, spec }
     }
 
-    /// The Component of the bus beside a workload, and the kind of socket that it needs, if it is one of ours.
+    /// The Component of the bus beside a workload, and the kind of socket that it needs, if it is one of ours. A
+    /// workload that reads from the bus does so as `group`, which Dapr's own components have to be told there.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn component(&self, owner: &Owner, workload: &str) -> Result<(Child, Option<String>), String> {
-        let made = self.made(workload)?;
-        let kind = made.ty.strip_prefix("pubsub.").filter(|ty| ty.starts_with("eventbus."));
-        Ok((component(&made, owner, workload), kind.map(str::to_owned)))
+    pub fn component(
+        &self,
+        owner: &Owner,
+        workload: &str,
+        group: Option<&str>,
+    ) -> Result<(Child, Option<String>), String> {
+        let mut made = self.made(workload)?;
+        let kind = made.ty.strip_prefix("pubsub.").filter(|ty| ty.starts_with("eventbus.")).map(str::to_owned);
+        if let Some(group) = group.filter(|_| kind.is_none()) {
+            made.set(layout::CONSUMER, Setting::Value(group.to_owned()));
+        }
+        Ok((component(&made, owner, workload), kind))
     }
 
     /// The state store Component of the bus beside a router, if it is one of ours.

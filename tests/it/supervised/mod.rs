@@ -5,8 +5,11 @@
 
 mod children;
 mod end;
-mod flow;
+pub mod flow;
+mod foreign;
 mod joins;
 mod kill;
 mod kinds;
+mod letters;
 mod refused;
+mod tales;
