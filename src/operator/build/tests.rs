@@ -201,9 +201,9 @@ fn a_trigger_comes_to_a_bus_component_a_plan_and_a_deployment() {
         (&bus["type"], &state["type"]),
         (&json!("pubsub.eventbus.jetstream"), &json!("state.eventbus.jetstream"))
     );
-    let mut settings = bus["metadata"].as_array().unwrap().clone();
-    settings.push(json!({"name": "keyPrefix", "value": "none"}));
-    assert_eq!(state["metadata"], json!(settings));
+    let mut expected = bus["metadata"].as_array().unwrap().clone();
+    expected.push(json!({"name": "keyPrefix", "value": "none"}));
+    assert_eq!(state["metadata"], json!(expected));
     assert_eq!(plan["triggers"][0]["name"], "ship");
     assert_eq!(find(&children, "Component", "trigger-ship-sink.mail")["spec"]["type"], "bindings.smtp");
     let container = &find(&children, "Deployment", "trigger-ship")["spec"]["template"]["spec"]["containers"][0];

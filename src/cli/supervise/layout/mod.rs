@@ -89,7 +89,7 @@ impl Writer<'_> {
                 }
             });
         }
-        self.layout.letters = Index::of_open(self.plan, |index| buses[index].1.clone());
+        self.layout.letters = Index::of_open(self.plan, |index| buses[index].1.bus.clone());
         for (index, endpoint) in buses {
             let name = |command: Command| match self.plan.buses.len() {
                 1 => command.as_str().to_owned(),
