@@ -28,7 +28,7 @@ lint:
 
 ## bench: the figures, as ratios measured in one run; those behind Dapr beside all of daprd's own components
 bench: tools
-	PENSTOCK_DAPRD="$$(tests/tools/install.sh daprd-all)" $(CARGO) bench --locked
+	PENSTOCK_DAPRD="$$(tests/tools/install.sh daprd-all)" PENSTOCK_PEERS="$$(tests/tools/install.sh peers)" $(CARGO) bench --locked
 
 ## compat: the tests behind older daprds, and Dapr's conformance tests; builds two more daprds (about 15 minutes, once)
 compat: tools

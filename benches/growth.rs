@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use harness::{Effort, Run, median, report};
+use harness::{Effort, Run, median, report, resident};
 use jiff::Timestamp;
 use penstock::api::Problems;
 use penstock::event::{Data, Draft, Event};
@@ -44,6 +44,19 @@ fn main() {
         report(name, rate, base.map(|rate| ("one Trigger", rate)));
         base.get_or_insert(rate);
     }
+    memory(effort.pick(10_000, 100));
+}
+
+/// What a Trigger takes up in a router.
+fn memory(triggers: usize) {
+    let metrics = Arc::new(Metrics::new());
+    let sink = Arc::new(Counter::default());
+    let sinks = |_: &Target, _: &_| -> Result<Arc<dyn Sink>, Fault> { Ok(sink.clone()) };
+    let before = resident();
+    let plan = Plan::new((0..triggers).map(trigger).collect(), &sinks, &metrics).expect("a plan");
+    let bytes = resident().saturating_sub(before) / triggers;
+    println!("memory of a Trigger, of {triggers:<21} {bytes:>12} bytes");
+    drop(plan);
 }
 
 /// A Trigger that wants the events of one type; of many Triggers, one fires.

@@ -61,3 +61,11 @@ pub fn report(name: &str, rate: f64, against: Option<(&str, f64)>) {
         None => println!("{name:<44} {rate:>12.0} events/s"),
     }
 }
+
+/// The memory of this process that is resident, in bytes.
+#[allow(dead_code, reason = "not every bench asks")]
+pub fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<usize>().ok()).map_or(0, |kib| kib * 1024)
+}

@@ -13,8 +13,10 @@ use tonic::{Code, Request, Status};
 
 use super::{Kind, Made, expiry};
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{Bus, Group as ConsumerGroup, Received, Store, Subscriber, Subscription, Topic};
-use crate::frame::Ask;
+use crate::flow::{
+    Bus, Group as ConsumerGroup, Read, Reader, Receipt, Received, Store, Subscriber, Subscription, Topic,
+};
+use crate::frame::{Ask, Reads};
 use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::{self, Metrics};
 
@@ -278,11 +280,17 @@ impl Instance {
         caller: &Caller,
     ) -> Result<Box<dyn Subscriber>, Fault> {
         match &self.origin {
+            Origin::Source { .. } if ask.reads != Reads::InGroup => {
+                Err(Fault::new(FaultKind::Unsupported, "read a topic", "a source keeps nothing that could be read"))
+            }
             Origin::Source { events } => {
                 let most = if ask.frames.is_some() { MAX_POLL } else { ask.in_flight };
                 Ok(Box::new(Shared { events: events.clone(), most }))
             }
             Origin::Bus { bus, .. } => {
+                if let Reads::After(after) = ask.reads {
+                    return Ok(Box::new(Apart(bus.read(&topic, after).await?)));
+                }
                 let group = ask.group.as_deref().unwrap_or(&caller.consumer);
                 let group = ConsumerGroup::new(group)
                     .map_err(|error| Fault::new(FaultKind::Rejected, "subscribe", error.to_string()))?;
@@ -308,6 +316,24 @@ impl Instance {
         group.shutdown().request();
         // It was logged where it happened.
         group.join().await.unwrap_or_default();
+    }
+}
+
+/// A reader of a topic, as a stream wants it.
+struct Apart(Box<dyn Reader>);
+
+#[async_trait]
+impl Subscriber for Apart {
+    async fn next(&mut self) -> Result<Vec<Received>, Fault> {
+        let read = self.0.next().await?;
+        let received = read.into_iter().map(|Read { event, position, appended }| Received {
+            event,
+            position,
+            appended,
+            attempt: 1,
+            receipt: Receipt::of_nobody(),
+        });
+        Ok(received.collect())
     }
 }
 

@@ -28,8 +28,10 @@ mod opaque;
 mod pub_sub;
 mod publish;
 mod pull;
+mod question;
 mod server;
 mod socket;
+mod staged;
 mod state;
 mod status;
 

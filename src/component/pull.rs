@@ -23,8 +23,8 @@ use super::status::status;
 use crate::event::Event;
 use crate::event::codec::{self, json};
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{Position, Receipt, Received, Subscriber};
-use crate::frame::{self, Ask, EVENT_OVERHEAD, Frame, Framed, Limits, MAX_MESSAGE};
+use crate::flow::{Poison, Position, Receipt, Received, Subscriber};
+use crate::frame::{self, Ask, EVENT_OVERHEAD, Frame, Framed, Limits, MAX_MESSAGE, Reads};
 use crate::proto::dapr_components::{PullMessagesRequest, PullMessagesResponse};
 use crate::task::{Clock, Shutdown, sleep};
 use crate::telemetry;
@@ -56,9 +56,9 @@ struct Running {
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-/// An event that is worth sending.
+/// An event that is worth sending; to a reader also what is none.
 struct Taken {
-    event: Event,
+    event: Result<Event, Poison>,
     position: Position,
     appended: Timestamp,
     attempt: u32,
@@ -177,6 +177,8 @@ impl Running {
 
     async fn compose_single(&mut self) -> Option<PullMessagesResponse> {
         while let Some(Taken { event, receipt, .. }) = self.take().await {
+            // Only readers get anything else, and they ask for frames.
+            let Ok(event) = event else { continue };
             let (data, content_type) = single(&event);
             if data.len() > MAX_MESSAGE {
                 self.pull.aside.oversized(&event, data.len(), receipt).await;
@@ -193,14 +195,21 @@ impl Running {
     async fn compose_frame(&mut self, limits: Limits) -> Option<PullMessagesResponse> {
         let (mut frame, mut receipts) = (Frame::default(), Receipts::new());
         while let Some(Taken { event, position, appended, attempt, receipt }) = self.take().await {
-            let event = opaque::open(event);
-            let bytes = event.record().len() + EVENT_OVERHEAD;
-            if bytes > MAX_MESSAGE {
-                self.pull.aside.oversized(&event, bytes, receipt).await;
-                continue;
+            let mut event = event.map(opaque::open);
+            let size = |event: &Event| event.record().len() + EVENT_OVERHEAD;
+            let bytes = event.as_ref().map_or(EVENT_OVERHEAD, size);
+            if bytes > MAX_MESSAGE
+                && let Ok(oversized) = &event
+            {
+                if !self.is_reader() {
+                    self.pull.aside.oversized(oversized, bytes, receipt).await;
+                    continue;
+                }
+                // Somebody else's to bury; whoever reads must know that there was something.
+                event = Err(oversize(oversized, bytes));
             }
             if !frame.is_empty() && frame.bytes() + bytes > limits.bytes {
-                self.ready.push_front(Received { event: Ok(event), position, appended, attempt, receipt });
+                self.ready.push_front(Received { event, position, appended, attempt, receipt });
                 break;
             }
             frame.push(&Framed { event, position, appended, attempt });
@@ -217,12 +226,18 @@ impl Running {
         while let Some(received) = self.ready.pop_front() {
             let Received { event, position, appended, attempt, receipt } = received;
             match event {
+                // What is read is read by everybody who reads, at whatever time.
+                event if self.is_reader() => return Some(Taken { event, position, appended, attempt, receipt }),
                 Ok(event) if opaque::has_expired(&event, self.pull.clock.now()) => receipt.ack(),
-                Ok(event) => return Some(Taken { event, position, appended, attempt, receipt }),
+                Ok(event) => return Some(Taken { event: Ok(event), position, appended, attempt, receipt }),
                 Err(poison) => self.pull.aside.poison(&poison, position, receipt).await,
             }
         }
         None
+    }
+
+    fn is_reader(&self) -> bool {
+        self.pull.ask.reads != Reads::InGroup
     }
 
     fn frame(&mut self, frame: Frame, receipts: Receipts) -> PullMessagesResponse {
@@ -253,6 +268,12 @@ impl Drop for Running {
         let (component, unanswered) = (&self.pull.aside.component, self.in_flight.len());
         tracing::info!(component, topic = %self.pull.aside.topic, unanswered, "a subscription ended");
     }
+}
+
+/// An event that no message can carry, as what a reader gets of it.
+fn oversize(event: &Event, bytes: usize) -> Poison {
+    let message = format!("its message has {bytes} bytes, and daprd takes at most {MAX_MESSAGE}");
+    Poison { bytes: event.record().clone(), fault: Fault::new(FaultKind::TooLarge, "send an event to daprd", message) }
 }
 
 /// The message of one event, and its content type. Bytes have none: daprd would read them by it.

@@ -15,9 +15,12 @@ use super::expiry;
 use super::instances::Instances;
 use super::merge::merge;
 use super::publish::state_ttl;
+use super::question::{self, Rests};
+use super::staged;
 use super::status::{etag_invalid, etag_mismatch, rows_mismatch, status};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Expect, Revision, Store, Write};
+use crate::frame::{self, Question};
 use crate::proto::dapr_components::state_options::StateConcurrency;
 use crate::proto::dapr_components::state_store_server::StateStore;
 use crate::proto::dapr_components::transactional_state_operation::Request as Operation;
@@ -41,6 +44,7 @@ const EXPIRES: &str = "ttlExpireTime";
 /// All Components of one kind, as daprd's state stores.
 pub(super) struct State {
     instances: Arc<Instances>,
+    rests: Rests,
 }
 
 /// A value that is there.
@@ -59,7 +63,7 @@ enum Present {
 
 impl State {
     pub(super) fn new(instances: Arc<Instances>) -> Self {
-        Self { instances }
+        Self { instances, rests: Rests::default() }
     }
 
     fn store<T>(&self, request: &Request<T>) -> Result<Arc<dyn Store>, Status> {
@@ -139,6 +143,11 @@ impl StateStore for State {
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
+        if let Some(question) = Question::read(&request.get_ref().metadata).map_err(Status::invalid_argument)? {
+            let (instance, prefix) = (self.instances.find(&request)?, name(&request.get_ref().key));
+            let data = question::answer(&instance, &self.rests, question, &prefix, self.instances.clock()).await?;
+            return Ok(Response::new(GetResponse { data: data.into(), ..GetResponse::default() }));
+        }
         let store = self.store(&request)?;
         let found = self.read(store.as_ref(), &request.get_ref().key).await.map_err(|fault| failed(&fault))?;
         Ok(Response::new(found.map_or_else(GetResponse::default, |found| GetResponse {
@@ -221,7 +230,12 @@ impl TransactionalStateStore for State {
         let mut writes = Vec::with_capacity(request.get_ref().operations.len());
         for operation in request.into_inner().operations {
             match operation.request {
-                Some(Operation::Set(set)) => self.add_set(store.as_ref(), set, &mut writes).await?,
+                Some(Operation::Set(set)) => {
+                    match frame::staged::parts(&set.metadata).map_err(Status::invalid_argument)? {
+                        None => self.add_set(store.as_ref(), set, &mut writes).await?,
+                        Some(parts) => writes.extend(staged::writes(store.as_ref(), &set.key, parts).await?),
+                    }
+                }
                 Some(Operation::Delete(delete)) => writes.push(delete_write(&delete)?),
                 None => return Err(Status::invalid_argument("an operation is neither set nor delete")),
             }
@@ -231,7 +245,8 @@ impl TransactionalStateStore for State {
     }
 }
 
-fn name(key: &str) -> Bytes {
+/// A key as it is in the store.
+pub(super) fn name(key: &str) -> Bytes {
     format!("{PREFIX}{key}").into()
 }
 

@@ -40,6 +40,11 @@ impl Receipt {
         Self { origin: Some(origin), token }
     }
 
+    /// Of an event that was read apart from all groups: nobody waits for what becomes of it.
+    pub fn of_nobody() -> Self {
+        Self { origin: None, token: 0 }
+    }
+
     /// The event is durable elsewhere or done with.
     pub fn ack(mut self) {
         self.settle(Verdict::Ack);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{MAX_MESSAGE, ZSTD};
-use crate::flow::Start;
+use crate::flow::{Position, Start};
 
 /// Set by the subscriber, read by daprd: it passes the bytes on as they are. The value that daprd
 /// takes everywhere is `true`.
@@ -26,6 +26,12 @@ pub const IN_FLIGHT: &str = "penstockInFlight";
 pub const GROUP: &str = "penstockGroup";
 /// `earliest` (default) or `latest`: where a group starts that has no position yet.
 pub const START: &str = "penstockStart";
+
+/// Asks for a topic in its order, apart from all groups: `begin`, or the position behind which to begin. Goes with
+/// [`FRAMES`].
+pub const READ: &str = "penstockRead";
+
+const BEGIN: &str = "begin";
 
 /// Unanswered messages of a stream with one event per message. daprd handles one at a time; what is
 /// sent ahead saves it the way back and forth (measured: a tenth to a half more), and waits
@@ -54,6 +60,40 @@ impl Default for Limits {
     }
 }
 
+/// As whom a subscriber reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// As a member of its group.
+    InGroup,
+    /// Everything behind a position, or from the oldest event on, whoever else reads.
+    After(Option<Position>),
+}
+
+impl Reads {
+    /// Adds it to the metadata of a subscription.
+    pub fn write(self, metadata: &mut BTreeMap<String, String>) {
+        let Self::After(after) = self else { return };
+        metadata.insert(READ.to_owned(), after.map_or_else(|| BEGIN.to_owned(), |position| position.to_string()));
+    }
+
+    fn read(metadata: &BTreeMap<String, String>) -> Result<Self, String> {
+        match metadata.get(READ).map(String::as_str) {
+            None => Ok(Self::InGroup),
+            Some(BEGIN) => Ok(Self::After(None)),
+            Some(text) => match position(text) {
+                Some(position) => Ok(Self::After(Some(position))),
+                None => Err(format!("{READ}: {text:?} is neither {BEGIN} nor a position")),
+            },
+        }
+    }
+}
+
+/// Reads a position as it is displayed.
+pub(super) fn position(text: &str) -> Option<Position> {
+    let (major, minor) = text.split_once('-')?;
+    Some(Position { major: major.parse().ok()?, minor: minor.parse().ok()? })
+}
+
 /// What a subscriber asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
@@ -63,12 +103,19 @@ pub struct Ask {
     pub in_flight: usize,
     pub group: Option<String>,
     pub start: Start,
+    pub reads: Reads,
 }
 
 impl Ask {
     /// Frames with the default limits.
     pub fn frames() -> Self {
-        Self { frames: Some(Limits::default()), in_flight: DEFAULT_FRAMES, group: None, start: Start::Earliest }
+        Self {
+            frames: Some(Limits::default()),
+            in_flight: DEFAULT_FRAMES,
+            group: None,
+            start: Start::Earliest,
+            reads: Reads::InGroup,
+        }
     }
 
     /// Reads the metadata of a subscription. What is not ours is not looked at.
@@ -100,7 +147,11 @@ impl Ask {
             Some(other) => return Err(format!("{START}: {other:?} is neither earliest nor latest")),
         };
         let in_flight = number(metadata, IN_FLIGHT, default, MAX_IN_FLIGHT)?;
-        Ok(Self { frames, in_flight, group: metadata.get(GROUP).cloned(), start })
+        let reads = Reads::read(metadata)?;
+        if reads != Reads::InGroup && frames.is_none() {
+            return Err(format!("{READ}: a topic can only be read with {FRAMES}: \"true\""));
+        }
+        Ok(Self { frames, in_flight, group: metadata.get(GROUP).cloned(), start, reads })
     }
 
     /// Writes the metadata of a subscription.
@@ -122,6 +173,7 @@ impl Ask {
         if self.start == Start::Latest {
             metadata.insert(START.to_owned(), "latest".to_owned());
         }
+        self.reads.write(&mut metadata);
         metadata
     }
 }

@@ -8,15 +8,20 @@
 //! - A subscriber asks for frames with the metadata of its subscription: [`Ask`].
 //! - A publisher marks a frame, and says what holds for its events, with the metadata of its
 //!   publish call: [`Terms`].
+//! - What else one end asks the other, and the writes that are too large for one call, go through a state store: [`Question`],
+//!   [`staged`].
 //!
 //! Pure: values in, values out. May import `proto`, `event`, `fault` and `flow`.
 
 mod ask;
 mod pack;
+mod question;
+pub mod staged;
 mod terms;
 
-pub use ask::{Ask, Limits};
+pub use ask::{Ask, Limits, Reads};
 pub use pack::{ZSTD, is_packed, pack};
+pub use question::{Question, at, spot};
 pub use terms::Terms;
 
 use bytes::Bytes;
@@ -26,7 +31,7 @@ use prost::Message as _;
 use crate::event::codec::protobuf;
 use crate::event::{Event, InvalidEvent};
 use crate::fault::{Fault, FaultKind};
-use crate::flow::Position;
+use crate::flow::{Poison, Position};
 use crate::proto::penstock;
 
 /// daprd hands messages of a component through gRPC with its default limit, which no flag changes:
@@ -42,6 +47,12 @@ pub const MAX_MESSAGE: usize = DAPRD_LIMIT - DAPRD_MARGIN;
 
 /// What a frame adds to an event at most: keys, lengths and its place.
 pub const EVENT_OVERHEAD: usize = 64;
+
+/// Of bytes that are no event a reader gets so many: enough to see what they are.
+const MAX_POISON: usize = 64 << 10;
+
+/// And of the reason so many.
+const MAX_REASON: usize = 1 << 10;
 
 /// Why a message is no frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,7 +76,8 @@ impl From<InvalidFrame> for Fault {
 /// One event of a frame that was pulled.
 #[derive(Clone, Debug)]
 pub struct Framed {
-    pub event: Event,
+    /// The event, or what could not be read as one; the latter comes to readers alone.
+    pub event: Result<Event, Poison>,
     pub position: Position,
     pub appended: Timestamp,
     pub attempt: u32,
@@ -87,8 +99,16 @@ impl Frame {
             minor: position.minor,
             appended: appended.as_microsecond(),
             attempt: *attempt,
+            poison: event.as_ref().err().map_or_else(String::new, reason),
         });
-        self.add(event);
+        match event {
+            Ok(event) => self.add(event),
+            Err(poison) => {
+                let bytes = poison.bytes.slice(..poison.bytes.len().min(MAX_POISON));
+                self.bytes += bytes.len() + MAX_REASON + EVENT_OVERHEAD;
+                self.message.events.push(bytes);
+            }
+        }
     }
 
     fn add(&mut self, event: &Event) {
@@ -113,6 +133,12 @@ impl Frame {
     pub fn finish(self) -> Bytes {
         self.message.encode_to_vec().into()
     }
+}
+
+/// Why bytes are no event, in a few words; never empty.
+fn reason(poison: &Poison) -> String {
+    let chain = poison.fault.chain();
+    chain[..chain.floor_char_boundary(MAX_REASON)].to_owned()
 }
 
 /// Writes events into a frame to be published: without places.
@@ -142,18 +168,30 @@ pub fn read_placed(message: Bytes) -> Result<Vec<Framed>, InvalidFrame> {
     if records.len() != places.len() {
         return Err(InvalidFrame::Places { events: records.len(), places: places.len() });
     }
-    let placed = events(records)?.into_iter().zip(places).map(|(event, place)| Framed {
-        event,
-        position: Position { major: place.major, minor: place.minor },
-        appended: Timestamp::from_microsecond(place.appended).unwrap_or_default(),
-        attempt: place.attempt,
-    });
-    Ok(placed.collect())
+    let placed = |(index, (record, place)): (usize, (Bytes, penstock::Place))| {
+        let event = match place.poison.as_str() {
+            "" => Ok(event(index, record)?),
+            reason => {
+                let fault = Fault::new(FaultKind::Malformed, "read an event behind daprd", reason);
+                Err(Poison { bytes: record, fault })
+            }
+        };
+        Ok(Framed {
+            event,
+            position: Position { major: place.major, minor: place.minor },
+            appended: Timestamp::from_microsecond(place.appended).unwrap_or_default(),
+            attempt: place.attempt,
+        })
+    };
+    records.into_iter().zip(places).enumerate().map(placed).collect()
 }
 
 fn events(records: Vec<Bytes>) -> Result<Vec<Event>, InvalidFrame> {
-    let read = |(index, record)| protobuf::parse(record).map_err(|source| InvalidFrame::Event { index, source });
-    records.into_iter().enumerate().map(read).collect()
+    records.into_iter().enumerate().map(|(index, record)| event(index, record)).collect()
+}
+
+fn event(index: usize, record: Bytes) -> Result<Event, InvalidFrame> {
+    protobuf::parse(record).map_err(|source| InvalidFrame::Event { index, source })
 }
 
 #[cfg(test)]

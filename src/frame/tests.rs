@@ -12,7 +12,7 @@ fn event(id: &str) -> Event {
 }
 
 fn framed(id: &str, major: u64) -> Framed {
-    Framed { event: event(id), position: Position { major, minor: 2 }, appended: Timestamp::UNIX_EPOCH, attempt: 3 }
+    Framed { event: Ok(event(id)), position: Position { major, minor: 2 }, appended: Timestamp::UNIX_EPOCH, attempt: 3 }
 }
 
 #[test]
@@ -24,9 +24,12 @@ fn a_frame_keeps_events_and_their_places() {
     let message = frame.finish();
     assert!(message.len() <= bound, "{} > {bound}", message.len());
     let read = read_placed(message).unwrap();
-    let seen: Vec<_> = read.iter().map(|framed| (framed.event.id(), framed.position.major, framed.attempt)).collect();
+    let seen: Vec<_> = read
+        .iter()
+        .map(|framed| (framed.event.as_ref().unwrap().id(), framed.position.major, framed.attempt))
+        .collect();
     assert_eq!(seen, [("one", 7, 3), ("two", 8, 3)]);
-    assert_eq!(read[0].event, event("one"));
+    assert_eq!(read[0].event.as_ref().unwrap(), &event("one"));
     assert!(read_placed(Frame::default().finish()).unwrap().is_empty(), "an empty frame is a heartbeat");
 }
 
@@ -47,12 +50,30 @@ fn a_packed_frame_is_read_as_a_plain_one_is() {
     let plain = frame.finish();
     let packed = pack(plain.clone());
     assert!(is_packed(&packed) && !is_packed(&plain) && packed.len() < plain.len() / 2, "{}", packed.len());
-    let ids = |message| read_placed(message).unwrap().iter().map(|f| f.event.id().to_owned()).collect::<Vec<_>>();
+    let ids = |message| {
+        read_placed(message).unwrap().iter().map(|f| f.event.as_ref().unwrap().id().to_owned()).collect::<Vec<_>>()
+    };
     assert_eq!(ids(packed.clone()), ids(plain));
     assert_eq!(read(packed.clone()).unwrap().len(), 100);
     let small = write([&event("one")]);
     assert_eq!(pack(small.clone()), small);
     assert!(matches!(read(packed.slice(..packed.len() - 1)), Err(InvalidFrame::Packed)));
+}
+
+#[test]
+fn what_is_no_event_comes_to_readers_with_the_reason() {
+    let fault = Fault::new(FaultKind::Malformed, "read an event", "no event at all");
+    let poison = Poison { bytes: vec![7; MAX_POISON + 1].into(), fault };
+    let mut frame = Frame::default();
+    frame.push(&framed("one", 7));
+    frame.push(&Framed { event: Err(poison), ..framed("two", 8) });
+    let bound = frame.bytes();
+    let message = frame.finish();
+    assert!(message.len() <= bound, "{} > {bound}", message.len());
+    let read = read_placed(message).unwrap();
+    let poison = read[1].event.as_ref().unwrap_err();
+    assert_eq!((poison.bytes.len(), read[1].position.major), (MAX_POISON, 8));
+    assert!(poison.fault.to_string().contains("no event at all"), "{}", poison.fault);
 }
 
 #[test]
@@ -90,8 +111,10 @@ fn metadata(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 #[test]
 fn an_ask_comes_back_from_its_metadata() {
     let limits = Limits { bytes: 1000, events: 5, heartbeat: Duration::from_millis(250), packed: false };
-    let ask = Ask { frames: Some(limits), in_flight: 3, group: Some("g".into()), start: Start::Latest };
-    assert_eq!(Ask::read(&ask.metadata()).unwrap(), ask);
+    for reads in [Reads::InGroup, Reads::After(None), Reads::After(Some(Position { major: 7, minor: 9 }))] {
+        let ask = Ask { frames: Some(limits), in_flight: 3, group: Some("g".into()), start: Start::Latest, reads };
+        assert_eq!(Ask::read(&ask.metadata()).unwrap(), ask);
+    }
     assert_eq!(Ask::read(&Ask::frames().metadata()).unwrap(), Ask::frames());
     let plain = Ask::read(&metadata(&[("rawPayload", "true"), ("other", "x")])).unwrap();
     assert!(plain.frames.is_none() && plain.group.is_none() && plain.start == Start::Earliest);
@@ -109,6 +132,8 @@ fn a_bad_ask_names_its_key() {
         &[("penstockFrames", "true"), ("rawPayload", "true"), ("penstockFrameBytes", "9999999")],
         "penstockFrameBytes: \"9999999\" is no whole number from 1 to 4128768",
     );
+    check(&[("penstockRead", "begin")], "penstockRead: a topic can only be read with penstockFrames: \"true\"");
+    check(&[("penstockRead", "7")], "penstockRead: \"7\" is neither begin nor a position");
     check(&[("penstockStart", "middle")], "penstockStart: \"middle\" is neither earliest nor latest");
 }
 

@@ -72,3 +72,15 @@ pub fn bus(
     write(&mut component, &common.collect(), keys, &[], secrets, (&root, problems));
     Some(component)
 }
+
+/// The state store Component `name` of the same bus as a pub/sub Component; `None` when that is none of ours.
+pub fn state(name: &str, bus: &Component) -> Option<Component> {
+    let kind = bus.ty.strip_prefix("pubsub.").filter(|ty| ty.starts_with("eventbus."))?;
+    let mut component = Component { metadata: bus.metadata.clone(), ..Component::new(name, format!("state.{kind}")) };
+    if !component.has("bus") {
+        component.set("bus", Setting::Value(bus.name.clone()));
+    }
+    // What a group keeps is under its own name, whatever its app is called.
+    component.set("keyPrefix", Setting::Value("none".to_owned()));
+    Some(component)
+}

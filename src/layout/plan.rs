@@ -47,6 +47,8 @@ pub struct EventBus<'a> {
 pub struct Router<'a> {
     /// The bus Component.
     pub bus: &'a str,
+    /// The state store Component of the same bus, if it has one.
+    pub state: Option<&'a str>,
     /// The consumer group.
     pub group: &'a str,
     pub event_bus: EventBus<'a>,
@@ -67,6 +69,9 @@ pub fn router_plan(router: Router<'_>) -> Json {
         "eventBus": {"name": name, "namespace": namespace, "spec": spec},
         "triggers": router.triggers,
     });
+    if let Some(state) = router.state {
+        plan["state"] = json!({"component": state});
+    }
     if !router.sinks.is_empty() {
         plan["sinks"] = router.sinks.into();
     }

@@ -37,6 +37,11 @@ pub fn bus_component(workload: &str) -> String {
     format!("{workload}-bus")
 }
 
+/// The state store Component of the bus beside a workload.
+pub fn state_component(workload: &str) -> String {
+    format!("{workload}-state")
+}
+
 /// A copy of a Component that a workload may use.
 pub fn copied_component(workload: &str, component: &str) -> String {
     format!("{workload}-sink.{}", fit(component, MAX_EVENT, false))

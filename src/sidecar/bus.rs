@@ -16,12 +16,16 @@ use super::connection::Connection;
 use super::envelope;
 use super::frames::{self, Outbound};
 use super::pump::Pump;
+use super::question::Questions;
+use super::{Store, reader};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{
-    self, Capability, Group, Ordering, Outgoing, Position, Published, Received, Subscriber, Subscription, Topic,
+    self, Capability, End, Group, Ordering, Outgoing, Position, Published, Reader, Received, Subscriber, Subscription,
+    Topic,
 };
-use crate::frame::{self, Ask, Limits};
+use crate::frame::{self, Ask, Limits, Reads};
 use crate::proto::dapr_runtime::PublishEventRequest;
+use crate::proto::penstock::About;
 use crate::task::{self, Clock, Shutdown};
 
 /// daprd and components take 4 MiB a message. This leaves room for what a frame adds to an event.
@@ -77,13 +81,40 @@ pub struct Bus {
     /// what comes again.
     done: Mutex<HashMap<Topic, Arc<Done>>>,
     pumps: Mutex<task::Group>,
+    /// When a state store of the same bus stands beside it.
+    questions: Option<(Questions, About)>,
 }
 
 impl Bus {
     pub fn new(connection: Connection, component: &str, settings: Settings, clock: Clock) -> Self {
         let pumps = Mutex::new(task::Group::new(&Shutdown::new()));
         let packs = AtomicBool::new(settings.packed);
-        Self { connection, component: component.into(), settings, clock, packs, done: Mutex::default(), pumps }
+        let (done, questions) = (Mutex::default(), None);
+        Self { connection, component: component.into(), settings, clock, packs, done, pumps, questions }
+    }
+
+    /// Makes use of the state store Component of the same bus: the bus can then be read, asked for its ends and lags, and
+    /// keep state in the store that is returned.
+    ///
+    /// # Errors
+    /// `Unsupported` when its events have no order, or no times, or the Component is no state store of ours.
+    pub async fn learn(&mut self, component: &str) -> Result<Store, Fault> {
+        let questions = Questions { connection: self.connection.clone(), component: component.to_owned() };
+        let about = questions.about().await?;
+        if !about.readable || self.settings.frames == Frames::Off {
+            let message = "the bus does not tell in which order and when it took events in";
+            let fault = Fault::new(FaultKind::Unsupported, "join events behind daprd", message);
+            return Err(fault.with_context("component", &*self.component));
+        }
+        let store = Store::of_bus(questions.clone(), &about);
+        self.questions = Some((questions, about));
+        Ok(store)
+    }
+
+    fn questions(&self) -> Result<&Questions, Fault> {
+        let message = "a bus behind daprd is read with a state store Component of its own only";
+        let unreadable = || Fault::new(FaultKind::Unsupported, "read a topic", message);
+        self.questions.as_ref().map(|(questions, _)| questions).ok_or_else(unreadable)
     }
 
     async fn publish_frames(&self, topic: &Topic, batch: &[Outgoing]) -> Vec<Result<Published, Fault>> {
@@ -182,6 +213,36 @@ impl Bus {
         Arc::clone(done.entry(topic.clone()).or_insert_with(|| Arc::new(Done::new(alone))))
     }
 
+    /// Opens a stream of a topic.
+    async fn open(
+        &self,
+        topic: &Topic,
+        metadata: BTreeMap<String, String>,
+        reads: Reads,
+        done: Arc<Done>,
+    ) -> Result<Box<dyn Subscriber>, Fault> {
+        // One message at a time: the stream itself is the queue.
+        let (out, received) = mpsc::channel(1);
+        let (joined, word) = oneshot::channel();
+        let stop = self.spawn(Pump {
+            connection: self.connection.clone(),
+            component: Arc::clone(&self.component),
+            topic: topic.clone(),
+            metadata,
+            reads,
+            settings: self.settings.clone(),
+            done,
+            clock: self.clock.clone(),
+            out,
+            joined: Some(joined),
+        });
+        let member = Member { received, stop };
+        match word.await {
+            Ok(joined) => joined.map(|()| Box::new(member) as Box<dyn Subscriber>),
+            Err(_) => Err(Fault::new(FaultKind::Closed, "subscribe", "the bus was closed")),
+        }
+    }
+
     fn spawn(&self, pump: Pump) -> Shutdown {
         let mut pumps = self.pumps.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that ended make room: plans change while the process lives.
@@ -202,7 +263,11 @@ impl flow::Bus for Bus {
             durable: true,
             // Several streams compete, and what comes again comes later.
             ordering: Ordering::None,
-            max_event_bytes: if framed { MAX_FRAMED_EVENT } else { MAX_SINGLE_EVENT },
+            max_event_bytes: match &self.questions {
+                _ if !framed => MAX_SINGLE_EVENT,
+                Some((_, about)) => usize::try_from(about.max_event_bytes).unwrap_or(usize::MAX).min(MAX_FRAMED_EVENT),
+                None => MAX_FRAMED_EVENT,
+            },
         }
     }
 
@@ -229,29 +294,34 @@ impl flow::Bus for Bus {
     /// A component that does not know our words has one consumer group, its own (`consumerID`), and
     /// its own place to start.
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Subscriber>, Fault> {
-        // One message at a time: the stream itself is the queue.
-        let (out, received) = mpsc::channel(1);
-        let (joined, word) = oneshot::channel();
-        let stop = self.spawn(Pump {
-            connection: self.connection.clone(),
-            component: Arc::clone(&self.component),
-            topic: subscription.topic.clone(),
-            metadata: self.metadata(&subscription),
-            settings: self.settings.clone(),
-            done: self.done(&subscription.topic),
-            clock: self.clock.clone(),
-            out,
-            joined: Some(joined),
-        });
-        let member = Member { received, stop };
-        match word.await {
-            Ok(joined) => joined.map(|()| Box::new(member) as Box<dyn Subscriber>),
-            Err(_) => Err(Fault::new(FaultKind::Closed, "subscribe", "the bus was closed")),
-        }
+        let (metadata, done) = (self.metadata(&subscription), self.done(&subscription.topic));
+        self.open(&subscription.topic, metadata, Reads::InGroup, done).await
     }
 
-    async fn lag(&self, _topic: &Topic, _group: &Group) -> Result<u64, Fault> {
-        Err(Fault::new(FaultKind::Unsupported, "ask for the lag", "daprd has no word for it"))
+    async fn read(&self, topic: &Topic, after: Option<Position>) -> Result<Box<dyn Reader>, Fault> {
+        self.questions()?;
+        let Settings { frame_bytes, heartbeat, packed, .. } = self.settings;
+        let limits = Limits { bytes: frame_bytes, heartbeat, packed, ..Limits::default() };
+        // One frame at a time: a daprd that hands out several at once could swap them.
+        let ask = Ask { frames: Some(limits), in_flight: 1, ..Ask::frames() };
+        let stream = self.open(topic, ask.metadata(), Reads::After(after), Arc::default()).await?;
+        Ok(Box::new(reader::Reader(stream)))
+    }
+
+    async fn end(&self, topic: &Topic) -> Result<End, Fault> {
+        self.questions()?.end(topic).await
+    }
+
+    async fn begin(&self, topic: &Topic) -> Result<Option<Position>, Fault> {
+        self.questions()?.begin(topic).await
+    }
+
+    async fn behind(&self, topic: &Topic, after: Option<Position>) -> Result<u64, Fault> {
+        self.questions()?.behind(topic, after).await
+    }
+
+    async fn lag(&self, topic: &Topic, group: &Group) -> Result<u64, Fault> {
+        self.questions()?.lag(topic, group).await
     }
 
     /// None: whatever ails daprd, or the component behind it, is not healed by restarting this process.

@@ -68,7 +68,7 @@ impl Inbound {
 pub(super) fn read(data: &Bytes) -> Vec<Inbound> {
     let placed = |framed: Framed| {
         let Framed { event, position, appended, attempt } = framed;
-        Inbound { event: Ok(event), position, appended: Some(appended), attempt }
+        Inbound { event, position, appended: Some(appended), attempt }
     };
     match frame::read_placed(data.clone()) {
         Ok(events) => events.into_iter().map(placed).collect(),

@@ -17,8 +17,9 @@ mod bus;
 mod connection;
 mod envelope;
 mod frames;
-
 mod pump;
+mod question;
+mod reader;
 mod sink;
 mod status;
 mod store;

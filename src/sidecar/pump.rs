@@ -24,6 +24,7 @@ use super::frames::{self, Inbound};
 use super::streams::Open;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Receipt, Received, Topic};
+use crate::frame::Reads;
 use crate::proto::dapr_runtime::subscribe_topic_events_request_alpha1::SubscribeTopicEventsRequestType as Request;
 use crate::proto::dapr_runtime::subscribe_topic_events_response_alpha1::SubscribeTopicEventsResponseType as Response;
 use crate::proto::dapr_runtime::topic_event_response::TopicEventResponseStatus as Answer;
@@ -60,6 +61,8 @@ pub(super) struct Pump {
     pub component: Arc<str>,
     pub topic: Topic,
     pub metadata: BTreeMap<String, String>,
+    /// For a reader, the place up to which it has all.
+    pub reads: Reads,
     pub settings: Settings,
     pub done: Arc<Done>,
     pub clock: Clock,
@@ -160,10 +163,12 @@ impl Pump {
     }
 
     async fn open(&self) -> Result<(Requests, Streaming<SubscribeTopicEventsResponseAlpha1>), Fault> {
+        let mut metadata = self.metadata.clone();
+        self.reads.write(&mut metadata);
         let initial = SubscribeTopicEventsRequestInitialAlpha1 {
             pubsub_name: self.component.to_string(),
             topic: self.topic.to_string(),
-            metadata: self.metadata.clone(),
+            metadata,
             dead_letter_topic: None,
         };
         let (requests, queue) = mpsc::channel(MAX_UNANSWERED + 1);
@@ -183,7 +188,7 @@ impl Pump {
     }
 
     /// Waits for the next message and takes it; or for the end.
-    async fn step(&self, stream: &mut Stream, stop: &Shutdown) -> Result<(), Ended> {
+    async fn step(&mut self, stream: &mut Stream, stop: &Shutdown) -> Result<(), Ended> {
         let room = tokio::select! {
             () = stop.requested() => return Err(Ended::Stopped),
             () = stream.open.closing.requested() => return Err(Ended::Asked),
@@ -263,13 +268,13 @@ impl Pump {
 
     /// Hands out the events of a message.
     async fn take(
-        &self,
+        &mut self,
         message: TopicEventRequest,
         room: Room,
         stream: &mut Stream,
         stop: &Shutdown,
     ) -> Result<(), Ended> {
-        let events = match self.settings.frames {
+        let mut events = match self.settings.frames {
             Frames::On => frames::read(&message.data),
             Frames::Off => {
                 let mut alone = Inbound::bare(envelope::read(&message));
@@ -277,6 +282,14 @@ impl Pump {
                 vec![alone]
             }
         };
+        // A stream that was opened again may begin with what is known, and what is no frame has no place.
+        if let Reads::After(after) = self.reads {
+            if events.iter().any(|inbound| inbound.appended.is_none()) {
+                return Err(lost("the component sends something else than frames"));
+            }
+            events.retain(|inbound| Some(inbound.position) > after);
+        }
+        let last = events.last().map(|inbound| inbound.position);
         if events.is_empty() {
             let heard = answer::send(room, message.id, Answer::Success);
             return if heard { Ok(()) } else { Err(lost("daprd takes no answers any more")) };
@@ -301,7 +314,12 @@ impl Pump {
         tokio::select! {
             () = stop.requested() => Err(Ended::Stopped),
             () = stream.open.closing.requested() => Err(Ended::Asked),
-            sent = self.out.send(received) => sent.map_err(|_| Ended::Stopped),
+            sent = self.out.send(received) => {
+                if let Reads::After(after) = &mut self.reads {
+                    *after = last;
+                }
+                sent.map_err(|_| Ended::Stopped)
+            }
         }
     }
 

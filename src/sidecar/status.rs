@@ -38,7 +38,13 @@ pub(super) fn fault(operation: &'static str, status: &Status) -> Fault {
 /// Whether the component behind daprd says that it was never initialised: it was started again, and
 /// daprd does not know. daprd quotes it in the text of an error of its own.
 pub(super) fn is_uninitialised(status: &Status) -> bool {
-    nested(status.message()) == Some(Code::FailedPrecondition)
+    nested(status.message()) == Some(Code::FailedPrecondition) && !tells_of_version(status.message())
+}
+
+/// Whether a state store says that a version does not fit, for which it has the same code; in a transaction daprd
+/// passes its words on.
+pub(super) fn tells_of_version(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("etag")
 }
 
 fn kind(status: &Status, reason: Option<&str>) -> FaultKind {
@@ -126,6 +132,8 @@ mod tests {
     fn a_component_without_memory_is_recognised_in_what_daprd_quotes() {
         let quoted = Status::internal("error when publishing: rpc error: code = FailedPrecondition desc = never");
         assert!(is_uninitialised(&quoted));
+        let conflict = "error in transaction: rpc error: code = FailedPrecondition desc = not what the etag names";
+        assert!(!is_uninitialised(&Status::internal(conflict)));
         // daprd's own: no component of that name is configured.
         assert!(!is_uninitialised(&Status::failed_precondition("no pubsub is configured")));
         assert_eq!(fault("publish", &quoted).retry(), Retry::Backoff);

@@ -3,6 +3,9 @@
 //! Dapr's versions are texts (etags) and a store's are numbers: an etag that is a number is taken as
 //! it is, any other by its hash, with the text remembered. A version that is not remembered any more is
 //! no version that anything has: the write conflicts, its caller reads again.
+//!
+//! The state store of one of our buses can do more than Dapr asks for: list its keys (in the order of their text), and
+//! make writes together that are too large for one call.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
@@ -11,18 +14,33 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use prost::Message as _;
 
 use super::connection::Connection;
+use super::question::{Questions, present};
+use super::status::tells_of_version;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{self, Expect, Revision, Stored, Write};
+use crate::frame::{Question, staged};
 use crate::proto::dapr_common::state_options::{StateConcurrency, StateConsistency};
 use crate::proto::dapr_common::{Etag, StateItem, StateOptions};
 use crate::proto::dapr_runtime::{
     DeleteStateRequest, ExecuteStateTransactionRequest, GetStateRequest, SaveStateRequest, TransactionalStateOperation,
 };
+use crate::proto::penstock::change::Expect as Expected;
+use crate::proto::penstock::{self as proto, About, Entry, Page};
 
 /// Etags that are no numbers, remembered at most.
 const MAX_ETAGS: usize = 4096;
+
+/// Bytes of keys and values in one call: a quarter of what daprd takes.
+const MAX_CALL: usize = 1 << 20;
+
+/// Bytes of a part of a larger write.
+const MAX_PART: usize = 1 << 20;
+
+/// Writes that are remembered because nobody heard what became of them. Each subscriber that joins has one at a time.
+const MAX_DOUBTFUL: usize = 1024;
 
 /// Hashes of etags have this bit, numbers that are etags do not.
 const HASHED: u64 = 1 << 63;
@@ -35,6 +53,16 @@ pub struct Store {
     connection: Connection,
     component: String,
     etags: Mutex<Etags>,
+    ours: Option<Ours>,
+    /// Writes of which nobody heard what became of them, by their digests.
+    doubtful: Mutex<VecDeque<u64>>,
+}
+
+/// What is known of the state store of one of our buses.
+struct Ours {
+    questions: Questions,
+    /// The bytes of one part of a large write.
+    part: usize,
 }
 
 #[derive(Default)]
@@ -45,7 +73,17 @@ struct Etags {
 
 impl Store {
     pub fn new(connection: Connection, component: &str) -> Self {
-        Self { connection, component: component.to_owned(), etags: Mutex::default() }
+        let (etags, doubtful) = (Mutex::default(), Mutex::default());
+        Self { connection, component: component.to_owned(), etags, ours: None, doubtful }
+    }
+
+    /// The state store of one of our buses.
+    pub(super) fn of_bus(questions: Questions, about: &About) -> Self {
+        let store = Self::new(questions.connection.clone(), &questions.component);
+        // What the bus takes as an event it takes as a value, too.
+        let most = usize::try_from(about.max_event_bytes).unwrap_or(usize::MAX);
+        let part = (most / 2).clamp(1, MAX_PART);
+        Self { ours: Some(Ours { questions, part }), ..store }
     }
 
     async fn read(&self, key: &str) -> Result<Option<(Bytes, Revision)>, Fault> {
@@ -56,7 +94,8 @@ impl Store {
             ..GetStateRequest::default()
         };
         let mut client = self.connection.client();
-        let found = self.connection.call("read state", client.get_state(request)).await.map_err(|f| self.about(f))?;
+        let found = self.connection.call("read state", client.get_state(request)).await;
+        let found = found.map_err(present).map_err(|fault| self.about(fault))?;
         if found.etag.is_empty() && found.data.is_empty() {
             return Ok(None);
         }
@@ -74,7 +113,7 @@ impl Store {
             let request = SaveStateRequest { store_name, states: vec![item] };
             self.connection.call("write state", client.save_state(request)).await
         };
-        answer.map_err(conflict)
+        answer.map_err(present).map_err(conflict)
     }
 
     async fn write_all(&self, changes: &[Change]) -> Result<(), Fault> {
@@ -88,7 +127,83 @@ impl Store {
             ..ExecuteStateTransactionRequest::default()
         };
         let mut client = self.connection.client();
-        self.connection.call("write state", client.execute_state_transaction(request)).await.map_err(conflict)
+        let answer = self.connection.call("write state", client.execute_state_transaction(request)).await;
+        answer.map_err(present).map_err(conflict)
+    }
+
+    /// Puts the writes down in parts, and has them made together.
+    async fn write_staged(&self, batch: &[Write], part: usize) -> Result<(), Fault> {
+        let changes = batch.iter().map(|write| proto::Change {
+            key: key(&write.key),
+            value: write.value.clone(),
+            expect: match write.expect {
+                Expect::Anything => None,
+                Expect::Absent => Some(Expected::Absent(true)),
+                Expect::Revision(Revision(number)) => Some(Expected::Revision(number)),
+            },
+        });
+        let message: Bytes = proto::Batch { changes: changes.collect() }.encode_to_vec().into();
+        let name = format!("{}{}", staged::PLACE, uuid::Uuid::now_v7());
+        let parts = message.len().div_ceil(part);
+        for number in 0..parts {
+            let value = message.slice(number * part..message.len().min((number + 1) * part));
+            let key = staged::part(&name, number);
+            let item = StateItem { key, value, metadata: staged::fleeting(), ..StateItem::default() };
+            self.write_one(&Change { item, deletes: false }).await?;
+        }
+        let item = StateItem { key: name, metadata: staged::made_of(parts), ..StateItem::default() };
+        self.write_all(&[Change { item, deletes: false }]).await
+    }
+
+    async fn write_any(&self, batch: &[Write], changes: &[Change]) -> Result<(), Fault> {
+        let bytes: usize = changes.iter().map(|change| change.item.key.len() + change.item.value.len()).sum();
+        match (changes, &self.ours) {
+            (_, Some(ours)) if bytes > MAX_CALL => self.write_staged(batch, ours.part).await,
+            ([one], _) => self.write_one(one).await,
+            (all, _) => self.write_all(all).await,
+        }
+    }
+
+    /// A write is answered, or it is not known whether it was made. When it is tried again after that and conflicts,
+    /// what it meets may be itself.
+    async fn write_surely(&self, batch: &[Write], changes: &[Change]) -> Result<(), Fault> {
+        let digest = digest(batch);
+        let mut doubt = self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).contains(&digest);
+        let answer = match self.write_any(batch, changes).await {
+            Err(fault) if fault.kind() == FaultKind::Conflict && doubt => {
+                if self.is_made(changes).await? {
+                    Ok(())
+                } else {
+                    Err(fault)
+                }
+            }
+            answer => answer,
+        };
+        let stays = answer.as_ref().is_err_and(|fault| fault.kind() != FaultKind::Conflict && fault.is_retryable());
+        let mut doubtful = self.doubtful.lock().unwrap_or_else(PoisonError::into_inner);
+        if doubt && !stays {
+            doubtful.retain(|known| *known != digest);
+            doubt = false;
+        }
+        if stays && !doubt {
+            doubtful.push_back(digest);
+            if doubtful.len() > MAX_DOUBTFUL {
+                doubtful.pop_front();
+            }
+        }
+        answer
+    }
+
+    /// Whether what was written on a condition is there. Who writes so says in the value who it is.
+    async fn is_made(&self, changes: &[Change]) -> Result<bool, Fault> {
+        for change in changes.iter().filter(|change| change.is_guarded()) {
+            let found = self.read(&change.item.key).await?;
+            let is_there = found.is_some_and(|(value, _)| value == change.item.value);
+            if is_there == change.deletes {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn change(&self, write: &Write) -> Result<Change, Fault> {
@@ -114,10 +229,10 @@ impl Store {
         Ok(Change { item, deletes: write.value.is_none() })
     }
 
-    /// daprd does not tell the version that a write made, so it is read back. What somebody else has
-    /// written meanwhile is not ours: its version is not given out.
+    /// daprd does not tell the version that a write made, so it is read back where the write was on a condition: who sets
+    /// none asks for none. What somebody else has written meanwhile is not ours: its version is not given out.
     async fn written(&self, change: &Change) -> Result<Revision, Fault> {
-        if change.deletes {
+        if change.deletes || !change.is_guarded() {
             return Ok(NONE);
         }
         Ok(match self.read(&change.item.key).await? {
@@ -166,10 +281,24 @@ struct Change {
     deletes: bool,
 }
 
+impl Change {
+    /// Whether it holds on a condition only.
+    fn is_guarded(&self) -> bool {
+        self.item.options.is_some_and(|options| options.concurrency() == StateConcurrency::ConcurrencyFirstWrite)
+    }
+}
+
+fn digest(batch: &[Write]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for Write { key, value, expect } in batch {
+        (key, value, format!("{expect:?}")).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
 /// In a transaction daprd calls every error internal, a version that does not fit too: its text tells.
 fn conflict(fault: Fault) -> Fault {
-    let told = fault.message().to_ascii_lowercase();
-    if told.contains("etag") && fault.kind() != FaultKind::Conflict {
+    if tells_of_version(fault.message()) && fault.kind() != FaultKind::Conflict {
         return Fault::new(FaultKind::Conflict, "write state", fault.message());
     }
     fault
@@ -198,24 +327,47 @@ impl flow::Store for Store {
         Ok(found.map(|(value, revision)| Stored { key: Bytes::copy_from_slice(wanted), value, revision }))
     }
 
-    /// Dapr has no word for it.
-    async fn scan(&self, _prefix: &[u8], _limit: usize) -> Result<Vec<Stored>, Fault> {
-        Err(self.about(Fault::new(FaultKind::Unsupported, "list state", "a Dapr state store cannot list its keys")))
+    /// Dapr has no word for it: only the state store of one of our buses can.
+    async fn scan(&self, prefix: &[u8], limit: usize) -> Result<Vec<Stored>, Fault> {
+        let unable = || Fault::new(FaultKind::Unsupported, "list state", "a Dapr state store cannot list its keys");
+        let questions = &self.ours.as_ref().ok_or_else(|| self.about(unable()))?.questions;
+        let (text, mut found, mut question) = (key(prefix), Vec::new(), Question::Scan(limit));
+        loop {
+            let Page { entries, rest } = questions.page(&text, &question).await?;
+            for Entry { rest, value, revision } in entries {
+                let mut key = prefix.to_vec();
+                decode(&rest, &mut key);
+                found.push(Stored { key: key.into(), value, revision: Revision(revision) });
+            }
+            if rest == 0 {
+                return Ok(found);
+            }
+            question = Question::Rest(rest);
+        }
     }
 
     /// Several writes need a Component with transactions.
     async fn write(&self, batch: Vec<Write>) -> Result<Vec<Revision>, Fault> {
         let changes = batch.iter().map(|write| self.change(write)).collect::<Result<Vec<_>, _>>()?;
-        match &changes[..] {
-            [] => return Ok(Vec::new()),
-            [one] => self.write_one(one).await,
-            all => self.write_all(all).await,
+        if changes.is_empty() {
+            return Ok(Vec::new());
         }
-        .map_err(|fault| self.about(fault))?;
+        self.write_surely(&batch, &changes).await.map_err(|fault| self.about(fault))?;
         let mut revisions = Vec::with_capacity(changes.len());
         for change in &changes {
             revisions.push(self.written(change).await?);
         }
         Ok(revisions)
+    }
+}
+
+/// Adds the bytes that [`key`] made this text of.
+fn decode(text: &str, bytes: &mut Vec<u8>) {
+    let mut parts = text.split('%');
+    bytes.extend(parts.next().unwrap_or_default().bytes());
+    for part in parts {
+        let code = part.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok());
+        bytes.extend(code);
+        bytes.extend(part.bytes().skip(2));
     }
 }

@@ -2,8 +2,8 @@
 # Builds the real servers that the tests run against, once per pinned version, into the user's cache.
 # Prints nothing when everything is there. A daprd of the right version on PATH is used instead.
 #
-# With a word, builds only what is beside that, and prints its path: `daprd-all`, with all components, for
-# `make bench`; `daprd-1.14.4` and `daprd-1.16.0`, for `make compat`.
+# With a word, builds only what is beside that, and prints its path: `daprd-all`, with all components, and `peers`, filters
+# of Go projects, for `make bench`; `daprd-1.14.4` and `daprd-1.16.0`, for `make compat`.
 set -euo pipefail
 cd "$(dirname "$0")"
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/penstock/tools"
@@ -51,6 +51,18 @@ install_daprd_all() {
     wanted="$(version github.com/dapr/dapr daprd)"
     target="$tools/daprd-$wanted-all"
     [ -x "$target" ] || build_daprd daprd allcomponents "$wanted" "$target"
+    echo "$target"
+}
+
+# The filters of Go projects, for `make bench` to measure beside; keyed by what it is made of.
+install_peers() {
+    local source=../../benches/peers target
+    target="$tools/peers-$(cat "$source"/go.mod "$source"/main.go | sha256sum | cut -c 1-12)"
+    if [ ! -x "$target" ]; then
+        echo "building the Go peers of filters (minutes, once)" >&2
+        (cd "$source" && CGO_ENABLED=0 nice -n 19 go build -ldflags '-s -w' -o "$target.new" .)
+        mv "$target.new" "$target"
+    fi
     echo "$target"
 }
 
@@ -177,9 +189,10 @@ case "${1:-}" in
     install_crds
     ;;
 daprd-all) install_daprd_all ;;
+peers) install_peers ;;
 daprd-1.14.4 | daprd-1.16.0) install_daprd_older "${1#daprd-}" ;;
 *)
-    echo "install.sh: unknown word $1; known: daprd-all, daprd-1.14.4, daprd-1.16.0" >&2
+    echo "install.sh: unknown word $1; known: daprd-all, peers, daprd-1.14.4, daprd-1.16.0" >&2
     exit 2
     ;;
 esac

@@ -2,6 +2,7 @@
 
 mod plan;
 mod sinks;
+mod state;
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::ledger::{Known, Ledger};
 use super::narrator::{self, Telling};
 use super::workload::{self, Context, Work};
 use crate::fault::{Fault, FaultKind};
-use crate::flow::Bus as _;
+use crate::flow::{Bus as _, Store};
 use crate::router::decision::Observer;
 use crate::router::pipeline::{self, Joined, Router};
 use crate::router::route::{Policy, Target, Trigger};
@@ -71,6 +72,7 @@ struct Routing {
 struct Prepared {
     joined: Joined,
     bus: Arc<Bus>,
+    store: Option<Arc<dyn Store>>,
     /// For the ledger.
     triggers: Vec<Trigger>,
     shutdown: Shutdown,
@@ -87,7 +89,9 @@ impl Work for Routing {
     async fn prepare(&self, plan: Plan) -> Result<Prepared, Fault> {
         let Context { connection, metrics, clock, grace } = &self.context;
         let about = connection.ready().await?;
-        let bus = Arc::new(plan.bus.bus(connection, &about, clock)?);
+        let mut bus = plan.bus.bus(connection, &about, clock)?;
+        let store = state::store(&plan, &mut bus, &about).await?;
+        let bus = Arc::new(bus);
         let wiring = Wiring { connection, about: &about, bus: bus.clone(), client: &self.client, known: &plan.sinks };
         let sinks = |target: &Target, policy: &Policy| wiring.sink(target, policy);
         let triggers = if self.ledger.is_some() { plan.triggers.clone() } else { Vec::new() };
@@ -100,13 +104,18 @@ impl Work for Routing {
         let shutdown = Shutdown::new();
         let (metrics, observer, clock) = (metrics.clone(), self.observer.clone(), clock.clone());
         let router = Router::new(wired, settings, bus.clone(), metrics, observer, clock, &shutdown)?;
-        Ok(Prepared { joined: router.join().await?, bus, triggers, shutdown })
+        let router = match &store {
+            Some(store) => router.with_store(store.clone()),
+            None => router,
+        };
+        Ok(Prepared { joined: router.join().await?, bus, store, triggers, shutdown })
     }
 
     fn adopt(&mut self, prepared: Prepared, tasks: &mut Group) {
-        let Prepared { joined, bus, triggers, shutdown } = prepared;
+        let Prepared { joined, bus, store, triggers, shutdown } = prepared;
         if let Some(ledger) = &self.ledger {
-            ledger.explain_by(triggers.into_iter().map(|trigger| Known { trigger, store: None }).collect());
+            let known = triggers.into_iter().map(|trigger| Known { trigger, store: store.clone() });
+            ledger.explain_by(known.collect());
         }
         let own = shutdown.clone();
         tasks.spawn(async move {

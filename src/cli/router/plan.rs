@@ -16,6 +16,7 @@ use crate::router::route::{BusDefaults, DEFAULT_BUS, Trigger};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct PlanSpec {
     bus: Endpoint,
+    state: Option<State>,
     /// The consumer group.
     group: String,
     /// The `EventBus` that the Triggers name: they inherit from it.
@@ -42,6 +43,13 @@ struct Named {
     spec: TriggerSpec,
 }
 
+/// The state store of the same bus, in which subscribers that join events keep what they hold.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    pub component: String,
+}
+
 /// Where an object is that Triggers refer to.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,6 +73,7 @@ pub struct Resolved {
 #[derive(Debug)]
 pub struct Plan {
     pub bus: Endpoint,
+    pub state: Option<State>,
     pub group: Group,
     pub triggers: Vec<Trigger>,
     pub sinks: Vec<Resolved>,
@@ -92,7 +101,7 @@ impl Plan {
             refuse(&format!("triggers[{index}]"), &problems)?;
         }
         let group = Group::new(&spec.group).map_err(|error| error.to_string())?;
-        Ok(Self { bus: spec.bus, group, triggers, sinks: spec.sinks })
+        Ok(Self { bus: spec.bus, state: spec.state, group, triggers, sinks: spec.sinks })
     }
 }
 
@@ -121,6 +130,13 @@ mod tests {
         assert_eq!((plan.group.as_str(), plan.triggers[0].inputs[0].topic.as_str()), ("g", "default-shop-orders"));
         let prefixed = PLAN.replace(r#""group""#, r#""eventBus": {"name": "b", "spec": {"topic": "x"}}, "group""#);
         assert_eq!(Plan::read(&prefixed).unwrap().triggers[0].inputs[0].topic, "x-default-shop-orders");
+    }
+
+    #[test]
+    fn a_plan_names_where_joins_keep_what_they_hold() {
+        assert!(Plan::read(PLAN).unwrap().state.is_none());
+        let plan = PLAN.replace(r#""group""#, r#""state": {"component": "s"}, "group""#);
+        assert_eq!(Plan::read(&plan).unwrap().state.unwrap().component, "s");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 use prost::Message as _;
 
 use super::*;
+use crate::flow::Group;
+use crate::frame::Question;
+use crate::frame::staged::{self, PLACE};
 use crate::proto::dapr_components::state_options::StateConcurrency;
 use crate::proto::dapr_components::state_store_client::StateStoreClient;
 use crate::proto::dapr_components::transactional_state_operation::Request as Operation;
@@ -9,6 +12,9 @@ use crate::proto::dapr_components::{
     BulkDeleteRequest, BulkGetRequest, BulkSetRequest, DeleteRequest, Etag, GetRequest, GetResponse, SetRequest,
     StateOptions, TransactionalStateOperation, TransactionalStateRequest,
 };
+use crate::proto::penstock::answer::Answer as Content;
+use crate::proto::penstock::change::Expect as Expected;
+use crate::proto::penstock::{Answer, Batch, Change, Count};
 use crate::proto::rpc;
 
 fn set(key: &str, value: &'static str) -> SetRequest {
@@ -143,4 +149,89 @@ async fn many_are_changed_together_or_not_at_all() {
     let items = vec![delete("a", a), delete("c", None)];
     client(&served).bulk_delete(named("bus", BulkDeleteRequest { items, options: None })).await.unwrap();
     assert_eq!(get(&served, "c").await, GetResponse::default());
+}
+
+async fn ask(served: &Served, key: &str, question: &Question) -> Content {
+    let request = GetRequest { key: key.to_owned(), metadata: question.metadata(), ..GetRequest::default() };
+    let answer = client(served).get(named("bus", request)).await.unwrap().into_inner();
+    Answer::decode(answer.data).unwrap().answer.unwrap()
+}
+
+#[tokio::test]
+async fn values_are_listed_by_the_beginning_of_their_keys_in_answers_that_daprd_takes() {
+    let (_bus, served) = served().await;
+    let large = "x".repeat(600_000);
+    for key in ["app||a/1", "app||a/2", "app||a/3", "app||b/1"] {
+        put(&served, SetRequest { value: large.clone().into(), ..set(key, "") }).await.unwrap();
+    }
+    put(&served, SetRequest { metadata: map(&[("ttlInSeconds", "10")]), ..set("app||a/4", "y") }).await.unwrap();
+    served.clock.advance(Duration::from_secs(11));
+    let (mut question, mut found, mut answers) = (Question::Scan(usize::MAX), Vec::new(), 0);
+    loop {
+        let Content::Page(page) = ask(&served, "app||a/", &question).await else { panic!("no page") };
+        answers += 1;
+        found.extend(page.entries.into_iter().map(|entry| (entry.rest, entry.value.len())));
+        if page.rest == 0 {
+            break;
+        }
+        question = Question::Rest(page.rest);
+    }
+    assert_eq!(found, [("1".to_owned(), 600_000), ("2".to_owned(), 600_000), ("3".to_owned(), 600_000)]);
+    assert_eq!(answers, 3);
+    let Content::Page(none) = ask(&served, "app||c/", &Question::Scan(9)).await else { panic!("no page") };
+    assert!(none.entries.is_empty());
+    let unknown = GetRequest { metadata: map(&[("penstockAsk", "why")]), ..GetRequest::default() };
+    let refused = client(&served).get(named("bus", unknown)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_router_is_told_about_the_bus() {
+    let (_bus, served) = served().await;
+    let topic = Topic::new("t").unwrap();
+    let Content::About(about) = ask(&served, "x", &Question::About).await else { panic!("no answer") };
+    assert!(about.readable && about.max_event_bytes > 1 << 20, "{about:?}");
+    let Content::End(end) = ask(&served, "x", &Question::End(topic.clone())).await else { panic!("no answer") };
+    assert!(end.position.is_none() && end.time > 0, "{end:?}");
+    let Content::Begin(begin) = ask(&served, "x", &Question::Begin(topic.clone())).await else { panic!("no answer") };
+    assert!(begin.position.is_none());
+    let behind = ask(&served, "x", &Question::Behind(topic.clone(), None)).await;
+    assert_eq!(behind, Content::Count(Count { events: Some(0) }));
+    let lag = ask(&served, "x", &Question::Lag(topic, Group::new("nobody").unwrap())).await;
+    assert_eq!(lag, Content::Count(Count { events: None }));
+}
+
+#[tokio::test]
+async fn writes_that_were_put_down_in_parts_are_made_together() {
+    let (folder, served) = served().await;
+    put(&served, set("app||held", "old")).await.unwrap();
+    let change = |key: &str, value: Option<&'static str>, expect| Change {
+        key: key.to_owned(),
+        value: value.map(bytes::Bytes::from),
+        expect,
+    };
+    let make = async |name: &str, guard: Expected| {
+        let changes = vec![change("head", Some("mine"), Some(guard)), change("held", None, None)];
+        let message = Batch { changes }.encode_to_vec();
+        let key = format!("app||{PLACE}{name}");
+        let parts: Vec<_> = message.chunks(7).collect();
+        for (number, bytes) in parts.iter().enumerate() {
+            let value = bytes.to_vec().into();
+            let part = SetRequest { value, metadata: staged::fleeting(), ..set(&staged::part(&key, number), "") };
+            put(&served, part).await.unwrap();
+        }
+        let request = Some(Operation::Set(SetRequest { metadata: staged::made_of(parts.len()), ..set(&key, "") }));
+        let operations = vec![TransactionalStateOperation { request }];
+        let request = TransactionalStateRequest { operations, ..TransactionalStateRequest::default() };
+        let mut client = TransactionalStateStoreClient::new(served.channel.clone());
+        client.transact(named("bus", request)).await
+    };
+    let stale = make("one", Expected::Revision(7)).await.unwrap_err();
+    assert_etag_error(&stale, Code::FailedPrecondition);
+    assert_eq!(get(&served, "app||held").await.data, "old");
+    make("two", Expected::Absent(true)).await.unwrap();
+    assert_eq!(get(&served, "app||head").await.data, "mine");
+    assert_eq!(get(&served, "app||held").await, GetResponse::default());
+    let left = folder.bus.scan(format!("dapr/app||{PLACE}two").as_bytes(), 10).await.unwrap();
+    assert!(left.is_empty(), "its parts are gone");
 }

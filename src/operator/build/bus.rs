@@ -6,7 +6,7 @@ use super::component;
 use super::inline::Inline;
 use crate::api::event_bus::BusSpec;
 use crate::api::{FieldPath, Problems};
-use crate::layout::{self, EventBus, Setting};
+use crate::layout::{self, Component, EventBus, Setting};
 use crate::operator::child::{Child, Owner};
 use crate::operator::names;
 use crate::router::route::BusDefaults;
@@ -67,11 +67,22 @@ impl Bus {
         Ok((children, kind))
     }
 
+    /// The state store Component of the bus beside a router, if it is one of ours. It needs the Secrets of the bus's
+    /// own Component, and no others.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn state(&self, owner: &Owner, workload: &str) -> Result<Option<Child>, String> {
+        let (made, _) = self.made(owner, workload)?;
+        let state = layout::state(&names::state_component(workload), &made);
+        Ok(state.map(|state| component(&state, owner, workload)))
+    }
+
     /// The same Component, as it is before it is an object, and the Secrets that it needs.
     ///
     /// # Errors
     /// Why there is none.
-    pub(super) fn made(&self, owner: &Owner, workload: &str) -> Result<(layout::Component, Vec<Child>), String> {
+    pub(super) fn made(&self, owner: &Owner, workload: &str) -> Result<(Component, Vec<Child>), String> {
         let of = names::bus(&self.namespace, &self.name);
         let mut problems = Problems::new();
         let name = names::bus_component(workload);

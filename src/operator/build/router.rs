@@ -35,12 +35,16 @@ pub struct Routed<'a> {
 pub fn router(owner: &Owner, routed: Routed<'_>, settings: &Settings) -> Result<Vec<Child>, String> {
     let Routed { workload, group, bus, triggers, sinks, scaler, log_level, template } = routed;
     let (mut children, bus_kind) = bus.component(owner, workload, Some(group))?;
+    let state = bus.state(owner, workload)?;
+    let state_component = state.as_ref().map(|_| names::state_component(workload));
+    children.extend(state);
     for (name, body) in &sinks.copies {
         children.push(Child::new(Resource::of(COMPONENT), name, owner, workload, body.clone()));
     }
     let bus_component = names::bus_component(workload);
     let told = router_plan(Router {
         bus: &bus_component,
+        state: state_component.as_deref(),
         group,
         event_bus: bus.event_bus(),
         triggers,

@@ -253,6 +253,17 @@ fn a_trigger_comes_to_a_bus_component_a_plan_and_a_deployment() {
         (&json!("default.ship"), &json!("default"), &json!({}))
     );
     assert_eq!(plan["sinks"][0]["uri"], "http://s");
+    // The state store is that of the same bus.
+    assert_eq!(plan["state"], json!({"component": "trigger-ship-state"}));
+    let spec_of = |name: &str| find(&children, "Component", name)["spec"].clone();
+    let (bus, state) = (spec_of("trigger-ship-bus"), spec_of("trigger-ship-state"));
+    assert_eq!(
+        (&bus["type"], &state["type"]),
+        (&json!("pubsub.eventbus.jetstream"), &json!("state.eventbus.jetstream"))
+    );
+    let mut expected = bus["metadata"].as_array().unwrap().clone();
+    expected.push(json!({"name": "keyPrefix", "value": "none"}));
+    assert_eq!(state["metadata"], json!(expected));
     assert_eq!(plan["triggers"][0]["name"], "ship");
     assert_eq!(find(&children, "Component", "trigger-ship-sink.mail")["spec"]["type"], "bindings.smtp");
     let container = &find(&children, "Deployment", "trigger-ship")["spec"]["template"]["spec"]["containers"][0];

@@ -5,6 +5,7 @@
 
 mod document;
 mod source;
+mod view;
 
 use crate::api::trigger::ParameterSpec;
 use crate::api::{FieldPath, Problems, problem, value};
@@ -13,6 +14,7 @@ use crate::router::filter::json;
 
 use document::{Node, Place};
 use source::{Source, Value};
+use view::View;
 
 /// The most parameters of one subscriber.
 const MAX_PARAMETERS: usize = 256;
@@ -20,12 +22,29 @@ const MAX_PARAMETERS: usize = 256;
 /// The largest body, in bytes.
 pub const MAX_BODY: usize = 1 << 20;
 
+/// The `type` of an event that was made of several: its data has them under the names of their inputs.
+pub const JOINED_TYPE: &str = "events.openfunction.io.joined";
+
+/// The `type` of an event that holds several matches: its data is a list of them.
+pub const BATCH_TYPE: &str = "events.openfunction.io.batch";
+
+/// Which events of an input a parameter sees that a batch holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gathered {
+    /// All of them, as a list.
+    All,
+    /// The one that came last.
+    Last,
+}
+
 /// What builds the body of a subscriber's events.
 #[derive(Clone, Debug)]
 pub struct Body {
     parameters: Vec<Parameter>,
     /// The name of the Trigger's only input, when it has but one.
     only: Option<String>,
+    /// Whether it builds of batches, whose matches all have the form of joined ones.
+    gathered: Option<Gathered>,
 }
 
 #[derive(Clone, Debug)]
@@ -74,19 +93,25 @@ impl Body {
             }
         }
         let only = if let [name] = names { Some((*name).to_owned()) } else { None };
-        (!specs.is_empty()).then_some(Self { parameters, only })
+        (!specs.is_empty()).then_some(Self { parameters, only, gathered: None })
+    }
+
+    /// The same for batches.
+    #[must_use]
+    pub fn of_batches(self, gathered: Gathered) -> Self {
+        Self { gathered: Some(gathered), ..self }
     }
 
     /// The event with the body that is built of it. `input` is the name of the input that accepted it; without one the
-    /// data of the event maps such names to the events of a match, as joins make it.
+    /// data of the event maps such names to the events of a match, as joins make it, or is a list of such matches.
     ///
     /// # Errors
     /// Which parameter has no value, or that the body is too large.
     pub fn build(&self, event: &Event, input: Option<&str>) -> Result<Event, String> {
-        let input = input.or(self.only.as_deref());
+        let view = View::new(event, input.or(self.only.as_deref()), self.gathered)?;
         let mut document: Option<Node> = None;
         for (index, Parameter { source, place, operation }) in self.parameters.iter().enumerate() {
-            let found = source.find(event, input).map_err(|why| format!("parameters[{index}]: {why}"))?;
+            let found = source.find(&view).map_err(|why| format!("parameters[{index}]: {why}"))?;
             let Some(found) = found else { continue };
             let value = combine(found, document.as_ref().and_then(|document| document.get(place)), *operation);
             if place.is_whole() {

@@ -1,14 +1,11 @@
 //! Where the value of a parameter comes from.
 
-use std::borrow::Cow;
-
+use super::view::{Seen, View};
 use crate::api::trigger::ParameterSource;
 use crate::api::{FieldPath, Problems};
-use crate::event::codec::json::write;
-use crate::event::{self, Event};
+use crate::router::filter::json;
 use crate::router::filter::path::{Found, Path};
 use crate::router::filter::template::{Input, Template};
-use crate::router::filter::{Payload, Subject, json};
 
 /// The `src` of a parameter.
 #[derive(Clone, Debug)]
@@ -98,9 +95,9 @@ impl Source {
     ///
     /// # Errors
     /// When the event is there and the value is not.
-    pub fn find(&self, event: &Event, input: Option<&str>) -> Result<Option<Value>, String> {
+    pub fn find(&self, view: &View<'_>) -> Result<Option<Value>, String> {
         let default = || self.default.clone().map(Value::Text);
-        let Some(seen) = Seen::find(event, input, &self.input) else { return Ok(default()) };
+        let Some(seen) = view.of(&self.input) else { return Ok(default()) };
         if self.ways.is_empty() {
             return default().map_or_else(|| self.value(seen.whole()?).map(Some), |value| Ok(Some(value)));
         }
@@ -146,83 +143,4 @@ fn warn_unused(unused: bool, path: &FieldPath, problems: &mut Problems) {
     if unused {
         problems.warn(path, "is not used: the data is asked instead");
     }
-}
-
-/// The event that a parameter looks at.
-enum Seen<'e> {
-    Event(&'e Event),
-    /// One of several, in the `CloudEvents` JSON format.
-    Member(&'e str),
-}
-
-impl<'e> Seen<'e> {
-    /// The event of the input `wanted`, in one that `input` accepted or that holds several by their inputs.
-    fn find(event: &'e Event, input: Option<&str>, wanted: &str) -> Option<Self> {
-        if let Some(input) = input {
-            return (input == wanted).then_some(Self::Event(event));
-        }
-        let Payload::Json(text) = Subject::new(event).payload() else { return None };
-        let member = json::members(text).find(|(name, _)| json::text(name) == wanted);
-        member.map(|(_, event)| Self::Member(event))
-    }
-
-    /// The data as JSON.
-    fn data(&self) -> Result<Cow<'e, str>, String> {
-        let no_json = || "the data is no JSON".to_owned();
-        match self {
-            Self::Event(event) => match Subject::new(event).payload() {
-                Payload::Json(text) => Ok(Cow::Borrowed(text)),
-                Payload::Absent => Err("the event has no data".to_owned()),
-                Payload::Unusable(_) => Err(no_json()),
-            },
-            Self::Member(event) => {
-                let member = |wanted: &str| json::members(event).find(|(name, _)| json::text(name) == wanted);
-                if let Some((_, raw)) = member("data") {
-                    return Ok(Cow::Borrowed(raw));
-                }
-                let (_, raw) = member("data_base64").ok_or("the event has no data")?;
-                let bytes = data_encoding::BASE64.decode(json::text(raw).as_bytes()).map_err(|_| no_json())?;
-                let text = String::from_utf8(bytes).map_err(|_| no_json())?;
-                json::check(&text).map_err(|_| no_json())?;
-                Ok(Cow::Owned(text))
-            }
-        }
-    }
-
-    /// The attributes, as a JSON object.
-    fn context(&self) -> Cow<'e, str> {
-        match self {
-            Self::Event(event) => Cow::Owned(attributes(event)),
-            Self::Member(event) => Cow::Borrowed(event),
-        }
-    }
-
-    /// All of it, in the `CloudEvents` JSON format.
-    fn whole(&self) -> Result<String, String> {
-        match self {
-            Self::Event(event) => {
-                let mut bytes = Vec::new();
-                write(event, &mut bytes);
-                String::from_utf8(bytes).map_err(|error| error.to_string())
-            }
-            Self::Member(event) => Ok((*event).to_owned()),
-        }
-    }
-}
-
-fn attributes(event: &Event) -> String {
-    let mut out = String::from("{\"specversion\":\"1.0\"");
-    for (name, text) in [("id", event.id()), ("source", event.source()), ("type", event.ty())] {
-        out.extend([",", &json::quote(name), ":", &json::quote(text)]);
-    }
-    for (name, value) in event.attributes() {
-        let text = value.text();
-        let raw = match value {
-            event::Value::Boolean(_) | event::Value::Integer(_) => text.into_owned(),
-            _ => json::quote(&text),
-        };
-        out.extend([",", &json::quote(name), ":", &raw]);
-    }
-    out.push('}');
-    out
 }

@@ -197,3 +197,67 @@ fn wrong_parameters_are_refused() {
         &["parameters[0].src.dataTemplate: unknown function \"uper\" at column 15", "  {{ .Input.a | uper }}"],
     );
 }
+
+/// What is built of a batch of matches, each of events (their ids and data) by their inputs.
+fn gathered(specs: Json, gathered: Gathered, matches: &Json) -> Result<String, String> {
+    let members =
+        matches.as_array().unwrap().iter().map(|found| json!({"type": JOINED_TYPE, "id": "m", "data": found}));
+    let data = Json::from(members.collect::<Vec<_>>()).to_string();
+    let draft = Draft::new("2-x", "/triggers/t", BATCH_TYPE).with("datacontenttype", "application/json");
+    let batch = draft.data(Data::Text(&data)).build().unwrap();
+    let body = compile(specs, &["a", "b"])?.of_batches(gathered);
+    let event = body.build(&batch, None)?;
+    assert_eq!((event.id(), event.ty()), ("2-x", BATCH_TYPE));
+    Ok(String::from_utf8(event.data_bytes().unwrap().to_vec()).unwrap())
+}
+
+#[test]
+fn of_a_batch_a_parameter_sees_all_events_of_its_input_or_the_last() {
+    let matches = || {
+        let event = |id: &str, data: Json| json!({"id": id, "subject": format!("s-{id}"), "data": data});
+        json!([
+            {"a": event("1", json!({"n": 1, "tags": ["x"]})), "b": event("2", json!({"n": 2}))},
+            {"b": {"id": "3", "data_base64": data_encoding::BASE64.encode(b"{\"n\": 3}")}},
+            {"a": event("4", json!({"n": 4}))},
+            {"b": {"id": "5"}},
+        ])
+    };
+    let check = |payload: Gathered, src: Json, expected: &str| {
+        let shown = src.to_string();
+        assert_eq!(gathered(json!([from(src, "x")]), payload, &matches()).as_deref(), Ok(expected), "{shown}");
+    };
+    let (all, last) = (Gathered::All, Gathered::Last);
+    check(all, json!({"dataKey": "0.n", "useRawData": true}), r#"{"x":1}"#);
+    check(all, json!({"dataKey": "1.n"}), r#"{"x":"4"}"#);
+    check(all, json!({"dataKey": "#.n", "useRawData": true}), r#"{"x":[1,4]}"#);
+    check(all, json!({"dataKey": "2.n", "value": "none"}), r#"{"x":"none"}"#);
+    check(all, json!({"dataTemplate": "{{ len .Input }}: {{ range .Input }}{{ .n }};{{ end }}"}), r#"{"x":"2: 1;4;"}"#);
+    check(all, json!({"contextKey": "#.subject", "useRawData": true}), r#"{"x":["s-1","s-4"]}"#);
+    check(last, json!({"dataKey": "n", "useRawData": true}), r#"{"x":4}"#);
+    check(last, json!({"contextTemplate": "{{ .Input.subject }}"}), r#"{"x":"s-4"}"#);
+    let of_b = |src: Json| {
+        let mut src = src;
+        src["dependencyName"] = "b".into();
+        gathered(json!([{"src": src, "dest": ""}]), Gathered::All, &matches()).unwrap()
+    };
+    assert_eq!(of_b(json!({"dataKey": "#.n", "useRawData": true})), "[2,3]");
+    assert_eq!(of_b(json!({"dataTemplate": "{{ len .Input }}"})), "3", "one without data is there, too");
+    let whole: Json = serde_json::from_str(&of_b(json!({"useRawData": true}))).unwrap();
+    assert_eq!((&whole[0]["subject"], &whole[2]), (&json!("s-2"), &json!({"id": "5"})));
+    // An input of which nothing was gathered has its default, or is skipped.
+    let none = gathered(json!([from(json!({"dataKey": "n"}), "x")]), all, &json!([{"b": {"id": "1"}}]));
+    assert_eq!(none.as_deref(), Ok("{}"));
+    let old = gathered(json!([from(json!({"dataKey": "n"}), "x")]), all, &json!(["no match"]));
+    assert_eq!(old.as_deref(), Ok("{}"), "a match without events has none");
+}
+
+#[test]
+fn what_was_gathered_without_parameters_is_refused_and_so_not_lost() {
+    let body = compile(json!([from(json!({"dataKey": "id"}), "x")]), &["a", "b"]).unwrap().of_batches(Gathered::All);
+    let draft = Draft::new("1-x", "/triggers/t", BATCH_TYPE).with("datacontenttype", "application/json");
+    let batch = draft.data(Data::Text(r#"[{"id":"1","type":"t","data":{"n":1}}]"#)).build().unwrap();
+    let refused = body.build(&batch, None).unwrap_err();
+    assert!(refused.contains("gathered before it had parameters"), "{refused}");
+    // What was put to be delivered before there were batches is seen as it always was.
+    assert_eq!(body.build(&order(), Some("a")).unwrap().data_bytes().unwrap(), r#"{"x":"7"}"#.as_bytes());
+}

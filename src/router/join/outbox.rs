@@ -11,16 +11,11 @@ use crate::event::codec::json;
 use crate::event::{Data, Draft, Event};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Expect, Revision, Stored, Write};
+use crate::router::body::{BATCH_TYPE, JOINED_TYPE};
 use crate::router::condition::Match;
 use crate::router::delivery::{Destination, History};
 use crate::router::route::Payload;
 use crate::task::{self, Shutdown};
-
-/// The `type` of an event that was made of several.
-const JOINED_TYPE: &str = "events.openfunction.io.joined";
-
-/// The `type` of an event that holds several matches.
-const BATCH_TYPE: &str = "events.openfunction.io.batch";
 
 /// Matches that are read from the store at once.
 const PAGE: usize = 64;
@@ -30,7 +25,9 @@ pub(super) fn joined(setup: &Setup, found: &Match<Item>) -> Result<Event, Fault>
     let last = &found.events[&found.last];
     // Whoever builds a body picks from all of them, by their names; one event is picked from as it is.
     let builds = setup.destinations.iter().any(|destination| destination.body.is_some());
-    if setup.join.is_of_single_events() || !builds && (found.events.len() == 1 || setup.join.payload == Payload::Last) {
+    // In a batch nothing else says which input an event is of.
+    let single = setup.join.is_of_single_events() && !(builds && setup.join.batch.is_some());
+    if single || !builds && (found.events.len() == 1 || setup.join.payload == Payload::Last) {
         return Ok(last.item.event.clone());
     }
     let (mut data, mut id) = (Vec::new(), Vec::new());

@@ -4,7 +4,7 @@ use super::delivery::Delivery;
 use super::{BusDefaults, DeadLetter, Input, Join, Policy, Target, check};
 use crate::api::trigger::SubscriberSpec;
 use crate::api::{FieldPath, Problems};
-use crate::router::body::Body;
+use crate::router::body::{Body, Gathered};
 use crate::router::condition::{Condition, Form};
 
 /// The name of the one subscriber of an `EventSource` with a direct sink. No subscriber of a Trigger
@@ -102,19 +102,13 @@ impl Subscriber {
             targets: targets(spec, scope.namespace, path, problems),
             dead_letter: dead_letter(spec, &own, scope, path, problems),
             policy: Policy::parse(spec, &own, &scope.bus.delivery, path, problems),
-            body: spec
-                .parameters
-                .as_deref()
-                .and_then(|parameters| Body::compile(parameters, scope.names, &path.field("parameters"), problems)),
+            body: body(spec, scope, path, problems),
         };
         subscriber.refuse_loops(scope, path, problems);
         let single = subscriber.join.as_ref().is_some_and(|join| join.ordered && join.is_of_single_events());
         if single && subscriber.body.is_some() && scope.inputs.len() > 1 {
             let feature = "building the body of events of several inputs that keep their order";
             problems.unsupported(&path.field("parameters"), feature);
-        }
-        if spec.batch.is_some() && subscriber.body.is_some() {
-            problems.unsupported(&path.field("parameters"), "building the body of a batch from parameters");
         }
         let answers = |target: &Target| matches!(target, Target::Http(_) | Target::Object { .. });
         if subscriber.policy.reply && !subscriber.targets.iter().any(answers) {
@@ -143,6 +137,13 @@ impl Subscriber {
             }
         }
     }
+}
+
+/// What the parameters build of its events, or of its batches.
+fn body(spec: &SubscriberSpec, scope: &Scope<'_>, path: &FieldPath, problems: &mut Problems) -> Option<Body> {
+    let body = Body::compile(spec.parameters.as_deref()?, scope.names, &path.field("parameters"), problems)?;
+    let gathered = if spec.payload.as_deref() == Some("last") { Gathered::Last } else { Gathered::All };
+    Some(if spec.batch.is_some() { body.of_batches(gathered) } else { body })
 }
 
 /// The condition, and which inputs fire it alone.

@@ -85,6 +85,8 @@ pub struct State {
     /// Key to value and etag.
     pub values: Mutex<BTreeMap<String, (bytes::Bytes, String)>>,
     writes: AtomicUsize,
+    /// Whether transactions are made and not answered for.
+    pub mute: AtomicBool,
     /// What comes before the number in an etag.
     pub etag_prefix: Mutex<String>,
 }
@@ -265,6 +267,9 @@ impl Dapr for Service {
                 *self.state.values.lock().unwrap() = before;
                 return Err(Status::internal(status.message()));
             }
+        }
+        if self.state.mute.load(Ordering::SeqCst) {
+            return Err(Status::unavailable("the connection broke"));
         }
         Ok(Response::new(()))
     }

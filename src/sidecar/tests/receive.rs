@@ -1,12 +1,14 @@
 use jiff::Timestamp;
+use prost::Message as _;
 use tonic::Status;
 
 use super::daprd::Session;
 use super::*;
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{Bus as _, Position, Received, Subscriber};
+use crate::flow::{Bus as _, Position, Read, Received, Subscriber};
 use crate::frame::{Ask, Frame, Framed};
 use crate::proto::dapr_runtime::TopicEventRequest;
+use crate::proto::penstock::{About, Answer, answer};
 use crate::task::Shutdown;
 
 const SUCCESS: i32 = 0;
@@ -16,7 +18,7 @@ fn frame(ids: &[&str]) -> bytes::Bytes {
     let mut frame = Frame::default();
     for id in ids {
         let position = Position { major: id.parse().unwrap(), minor: 0 };
-        frame.push(&Framed { event: event(id), position, appended: Timestamp::UNIX_EPOCH, attempt: 2 });
+        frame.push(&Framed { event: Ok(event(id)), position, appended: Timestamp::UNIX_EPOCH, attempt: 2 });
     }
     frame.finish()
 }
@@ -64,6 +66,45 @@ async fn a_frame_is_answered_once_when_all_of_its_events_are_settled() {
     assert_eq!(session.answer().await.unwrap(), ("heartbeat".to_owned(), SUCCESS), "one event of two is no answer");
     receipts.next().unwrap().ack();
     assert_eq!(session.answer().await.unwrap(), ("a".to_owned(), SUCCESS));
+}
+
+#[tokio::test]
+async fn a_reader_goes_on_behind_what_it_has() {
+    let daprd = Daprd::start();
+    let mut bus = bus(&daprd, Frames::On);
+    let unknown = bus.learn("state").await.err().unwrap();
+    assert_eq!(unknown.kind(), FaultKind::Unsupported, "{unknown}");
+    let about = About { max_event_bytes: 1000, readable: true };
+    let answer = Answer { answer: Some(answer::Answer::About(about)) }.encode_to_vec();
+    daprd.state.values.lock().unwrap().insert("penstock".to_owned(), (answer.into(), String::new()));
+    bus.learn("state").await.unwrap();
+    assert_eq!(bus.capability().max_event_bytes, 1000);
+    let after = Position { major: 7, minor: 0 };
+    let accept = async {
+        let mut session = daprd.session().await;
+        assert_eq!(session.initial.metadata["penstockRead"], "7-0");
+        session.send("a", frame(&["7", "8", "9"])).await;
+        assert_eq!(session.answer().await.unwrap(), ("a".to_owned(), SUCCESS));
+        session
+    };
+    let read = async {
+        let mut reader = bus.read(&topic(), Some(after)).await.unwrap();
+        let read = reader.next().await.unwrap();
+        (reader, read)
+    };
+    let (session, (mut reader, read)) = tokio::join!(accept, read);
+    let places = |read: &[Read]| read.iter().map(|read| read.position.major).collect::<Vec<_>>();
+    assert_eq!(places(&read), [8, 9]);
+    session.fail(Status::unavailable("gone")).await;
+    let mut session = daprd.session().await;
+    assert_eq!(session.initial.metadata["penstockRead"], "9-0");
+    session.send("b", frame(&["9"])).await;
+    assert_eq!(session.answer().await.unwrap(), ("b".to_owned(), SUCCESS), "it was read before");
+    session.send("c", frame(&["10"])).await;
+    assert_eq!(places(&reader.next().await.unwrap()), [10]);
+    // What is no frame says nothing about places: it comes again.
+    session.send("d", "{}").await;
+    assert_eq!(daprd.session().await.initial.metadata["penstockRead"], "10-0");
 }
 
 #[tokio::test]

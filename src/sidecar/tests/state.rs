@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 
 use super::*;
@@ -43,4 +45,19 @@ async fn several_writes_are_one_transaction() {
     let unknown = vec![write("a", None, Expect::Revision(Revision(0)))];
     assert_eq!(store.write(unknown).await.unwrap_err().kind(), FaultKind::Conflict);
     assert_eq!(store.scan(b"", 10).await.unwrap_err().kind(), FaultKind::Unsupported);
+}
+
+#[tokio::test]
+async fn a_write_that_nobody_heard_of_is_found_when_it_is_tried_again() {
+    let daprd = Daprd::start();
+    let store = Store::new(daprd.connect(), "state");
+    let batch = || vec![write("head", Some("1"), Expect::Absent), write("out", Some("x"), Expect::Anything)];
+    daprd.state.mute.store(true, Ordering::SeqCst);
+    let unheard = store.write(batch()).await.unwrap_err();
+    assert!(unheard.is_retryable() && unheard.kind() != FaultKind::Conflict, "{unheard}");
+    daprd.state.mute.store(false, Ordering::SeqCst);
+    let revision = store.write(batch()).await.unwrap()[0];
+    assert_eq!(store.get(b"head").await.unwrap().unwrap().revision, revision);
+    // It is in doubt no more, and somebody else's is no own one.
+    assert_eq!(store.write(batch()).await.unwrap_err().kind(), FaultKind::Conflict);
 }

@@ -54,9 +54,12 @@ async fn parameters_build_the_body_and_what_they_cannot_build_is_a_dead_letter_a
     assert_eq!(process.stop().await, Some(0));
 }
 
-#[tokio::test]
-async fn parameters_pick_from_all_events_of_a_join() {
+/// A Trigger over orders and payments with one subscriber (its settings, and the lines of its parameters); events are
+/// posted, and what is delivered is the body.
+async fn delivered(settings: &str, parameters: &[&str], events: &[(&str, &str)]) -> String {
     let (folder, port, receiver) = (tempfile::tempdir().unwrap(), free_port(), Receiver::start().await);
+    let parameters: Vec<String> = parameters.iter().map(|line| format!("        - {line}\n")).collect();
+    let parameters = parameters.concat();
     let yaml = format!(
         "apiVersion: events.openfunction.io/v1alpha1
 kind: EventSource
@@ -71,21 +74,46 @@ spec:
     - {{name: order, eventSourceName: shop, eventName: orders}}
     - {{name: payment, eventSourceName: shop, eventName: payments}}
   subscribers:
-    - name: ship
+    - {settings}
       sink: {{uri: \"{}\"}}
       parameters:
-        - {{src: {{dependencyName: order, dataKey: id, useRawData: true}}, dest: order}}
-        - {{src: {{dependencyName: payment, dataTemplate: 'paid {{{{ .Input.amount }}}}'}}, dest: payment}}
-        - {{src: {{dependencyName: payment, contextKey: type}}, dest: by}}
-",
+{parameters}",
         receiver.uri("/ship")
     );
     std::fs::write(folder.path().join("flow.yaml"), yaml).unwrap();
     let process = Run::new(folder.path()).start().await;
-    let base = format!("http://127.0.0.1:{port}");
-    post(&format!("{base}/orders"), "o", None, r#"{"id": 7}"#).await;
-    post(&format!("{base}/payments"), "p", None, r#"{"amount": 12.50}"#).await;
-    eventually("the match is delivered", || async { receiver.count() == 1 }).await;
-    assert_eq!(receiver.seen()[0].body, r#"{"order":7,"payment":"paid 12.5","by":"order"}"#);
+    for (number, (event, body)) in events.iter().enumerate() {
+        post(&format!("http://127.0.0.1:{port}/{event}"), &number.to_string(), None, body).await;
+    }
+    eventually("it is delivered", || async { receiver.count() == 1 }).await;
     assert_eq!(process.stop().await, Some(0));
+    String::from_utf8(receiver.seen()[0].body.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn parameters_pick_from_all_events_of_a_join() {
+    let parameters = [
+        "{src: {dependencyName: order, dataKey: id, useRawData: true}, dest: order}",
+        "{src: {dependencyName: payment, dataTemplate: 'paid {{ .Input.amount }}'}, dest: payment}",
+        "{src: {dependencyName: payment, contextKey: type}, dest: by}",
+    ];
+    let events = [("orders", r#"{"id": 7}"#), ("payments", r#"{"amount": 12.50}"#)];
+    let body = delivered("name: ship", &parameters, &events).await;
+    assert_eq!(body, r#"{"order":7,"payment":"paid 12.5","by":"order"}"#);
+}
+
+#[tokio::test]
+async fn parameters_pick_from_all_events_of_a_batch_or_the_last() {
+    let events = [("orders", r#"{"id": 7}"#), ("payments", r#"{"amount": 12.50}"#), ("orders", r#"{"id": 8}"#)];
+    let parameters = [
+        "{src: {dependencyName: order, dataKey: '#.id', useRawData: true}, dest: orders}",
+        "{src: {dependencyName: order, dataKey: 1.id, useRawData: true}, dest: second}",
+        "{src: {dependencyName: payment, dataTemplate: '{{ range .Input }}{{ .amount }};{{ end }}'}, dest: paid}",
+    ];
+    let batch = "condition: order || payment\n      batch: {count: 3}";
+    let body = delivered(batch, &parameters, &events).await;
+    assert_eq!(body, r#"{"orders":[7,8],"second":8,"paid":"12.5;"}"#);
+    let last = ["{src: {dependencyName: order, dataKey: id, useRawData: true}, dest: order}"];
+    let body = delivered(&format!("{batch}\n      payload: last"), &last, &events).await;
+    assert_eq!(body, r#"{"order":8}"#);
 }

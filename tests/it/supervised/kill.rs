@@ -8,7 +8,7 @@ use crate::support::{Client, eventually};
 const ROUNDS: usize = 2;
 
 /// Kills the child of this name, as soon as there is one that was not killed before.
-async fn kill(parent: u32, word: &str, killed: &mut Vec<Child>) {
+pub async fn kill(parent: u32, word: &str, killed: &mut Vec<Child>) {
     let fresh = || children::find(parent, word).filter(|child| !killed.contains(child));
     eventually(&format!("{word} runs"), || async { fresh().is_some() }).await;
     let child = fresh().unwrap();

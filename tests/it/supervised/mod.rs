@@ -7,6 +7,7 @@ mod children;
 mod end;
 pub mod flow;
 mod foreign;
+mod joins;
 mod kill;
 mod kinds;
 mod letters;

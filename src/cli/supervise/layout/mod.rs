@@ -60,6 +60,14 @@ pub fn layout(documents: &Documents, plan: &Plan, secrets: &dyn Secrets, report:
     writer.write(report)
 }
 
+/// The Components of a bus.
+#[derive(Debug)]
+struct Names {
+    bus: String,
+    /// Where subscribers that join events keep what they hold.
+    state: Option<String>,
+}
+
 struct Writer<'a> {
     documents: &'a Documents,
     plan: &'a Plan,
@@ -69,7 +77,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn write(mut self, report: &mut Report) -> Layout {
-        let buses: Vec<(usize, String)> =
+        let buses: Vec<(usize, Names)> =
             (0..self.plan.buses.len()).map(|index| (index, self.bus(index, report))).collect();
         let mut feeds: Vec<Vec<Json>> = vec![Vec::new(); buses.len()];
         for document in &self.documents.sources {
@@ -81,7 +89,7 @@ impl Writer<'_> {
                 }
             });
         }
-        self.layout.letters = Index::of_open(self.plan, |index| buses[index].1.clone());
+        self.layout.letters = Index::of_open(self.plan, |index| buses[index].1.bus.clone());
         for (index, endpoint) in buses {
             let name = |command: Command| match self.plan.buses.len() {
                 1 => command.as_str().to_owned(),
@@ -89,7 +97,7 @@ impl Writer<'_> {
             };
             let feeds = std::mem::take(&mut feeds[index]);
             if !feeds.is_empty() {
-                let plan = layout::intake_plan(&endpoint, &feeds);
+                let plan = layout::intake_plan(&endpoint.bus, &feeds);
                 self.layout.workloads.push(Workload { command: Command::Intake, name: name(Command::Intake), plan });
             }
             if let Some(plan) = self.router(index, &endpoint) {
@@ -99,10 +107,11 @@ impl Writer<'_> {
         self.layout
     }
 
-    /// The Component of a bus; its name.
-    fn bus(&mut self, index: usize, report: &mut Report) -> String {
+    /// The Components of a bus; their names.
+    fn bus(&mut self, index: usize, report: &mut Report) -> Names {
         let BusPlan { name, config, .. } = &self.plan.buses[index];
         let component = self.free_name(&name.replace('/', "."));
+        let mut names = Names { bus: component.clone(), state: None };
         let (mut spec, origin) = self.bus_spec(name);
         let mut problems = Problems::new();
         self.describe(&mut spec, name, &mut problems);
@@ -118,12 +127,18 @@ impl Writer<'_> {
             if matches!(config, BusConfig::Component) {
                 made.set(layout::CONSUMER, Setting::Value(CONSUMER_GROUP.to_owned()));
             }
+            let state = layout::state(&format!("{component}-state"), &made);
             self.add(made);
+            if let Some(mut state) = state {
+                state.name = self.free_name(&state.name);
+                names.state = Some(state.name.clone());
+                self.add(state);
+            }
         }
         if let Some(origin) = origin {
             report.add(&origin, problems);
         }
-        component
+        names
     }
 
     /// Puts what a Component says in the place of its name.
@@ -163,7 +178,7 @@ impl Writer<'_> {
                 *setting = environment(std::mem::take(text), &mut self.layout.secrets);
             }
         }
-        let kind = component.ty.trim_start_matches("pubsub.");
+        let (_, kind) = component.ty.split_once('.').unwrap_or_default();
         if kind.starts_with("eventbus.") || kind.starts_with("eventsource.") {
             self.layout.kinds.insert(kind.to_owned());
         }
@@ -193,7 +208,7 @@ impl Writer<'_> {
     }
 
     /// The plan of a bus's router; `None` when nobody reads from the bus.
-    fn router(&self, index: usize, component: &str) -> Option<Json> {
+    fn router(&self, index: usize, names: &Names) -> Option<Json> {
         let bus = &self.plan.buses[index];
         let mut triggers: Vec<Json> = Vec::new();
         for document in self.documents.triggers.iter().filter(|trigger| self.is_on(trigger, bus)) {
@@ -210,7 +225,8 @@ impl Writer<'_> {
         let (spec, _) = self.bus_spec(&bus.name);
         let event_bus = EventBus { name, namespace, spec: without_nulls(object(&spec).into()) };
         let sinks = Vec::new();
-        Some(layout::router_plan(Router { bus: component, group: CONSUMER_GROUP, event_bus, triggers, sinks }))
+        let (bus, state) = (names.bus.as_str(), names.state.as_deref());
+        Some(layout::router_plan(Router { bus, state, group: CONSUMER_GROUP, event_bus, triggers, sinks }))
     }
 
     /// The spec of a bus, and where it is written; nothing for one without a document.

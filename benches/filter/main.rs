@@ -1,8 +1,11 @@
-//! What filters cost for one event of 1 KiB: one data filter, then many inputs on one topic.
+//! What filters cost for one event of 1 KiB: one data filter, then many inputs on one topic; then the same filters in
+//! the Go projects that they are like, where `PENSTOCK_PEERS` names their program (`tests/tools/install.sh peers`).
 //!
 //! `cargo bench --bench filter` prints nanoseconds an event and the ratio to one input; without
 //! `--bench` (as `cargo test --benches` runs it) everything runs once on little input.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
+
+mod peers;
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -28,6 +31,7 @@ fn main() {
     one_filter(rounds, quick);
     one_expression(rounds, quick);
     observed(rounds, quick);
+    peers::compare(rounds, quick);
     many("distinct exact types", sizes, rounds, quick, |n| json!([{"exact": {"type": type_of(n)}}]));
     many(
         "distinct cesql on type",
