@@ -19,7 +19,7 @@ const SUPPORTED: [&str; 6] = ["nats", "natsStreaming", "jetstream", "kafka", "re
 const KAFKA: bool = cfg!(feature = "kafka");
 
 /// Those that a reader can read again in order, as joins need it.
-const JOINED: [&str; 5] = ["nats", "natsStreaming", "jetstream", "redis", "embedded"];
+const JOINED: [&str; 6] = ["nats", "natsStreaming", "jetstream", "kafka", "redis", "embedded"];
 
 /// All buses of a set of documents.
 pub(super) struct Buses {
