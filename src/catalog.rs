@@ -191,7 +191,7 @@ pub async fn open(config: BusConfig, folder: &Path, clock: &Clock) -> Result<Ope
 /// Where events are delivered to.
 #[derive(Clone, Debug)]
 pub enum SinkConfig {
-    Http(sinks::http::Config),
+    Http(Box<sinks::http::Config>),
     Log,
     Topic(Topic),
 }
@@ -199,7 +199,7 @@ pub enum SinkConfig {
 /// Makes a sink; topics are those of `bus`, HTTP goes through `client`.
 pub fn sink(config: SinkConfig, bus: &Arc<dyn Bus>, client: &sinks::http::Client) -> Arc<dyn Sink> {
     match config {
-        SinkConfig::Http(config) => Arc::new(sinks::http::Sink::new(client.clone(), config)),
+        SinkConfig::Http(config) => Arc::new(sinks::http::Sink::new(client.clone(), *config)),
         SinkConfig::Log => Arc::new(sinks::log::Sink),
         SinkConfig::Topic(topic) => Arc::new(sinks::topic::Sink::new(bus.clone(), topic)),
     }

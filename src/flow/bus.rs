@@ -160,6 +160,15 @@ pub trait Bus: Send + Sync {
     /// When the bus cannot tell.
     async fn lag(&self, topic: &Topic, group: &Group) -> Result<u64, Fault>;
 
+    /// How many events of the topic stand behind a position, or in all without one. A bus may stop counting at some
+    /// thousands.
+    ///
+    /// # Errors
+    /// As [`Bus::end`].
+    async fn behind(&self, _topic: &Topic, _after: Option<Position>) -> Result<u64, Fault> {
+        Err(unreadable())
+    }
+
     /// Why the bus cannot do its work at the moment; `None` when it can. For health checks: an
     /// ailment that lasts means that a restart, or a repair, is needed.
     fn ailment(&self) -> Option<Fault>;

@@ -2,6 +2,7 @@
 //! it is kept.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
@@ -38,6 +39,10 @@ pub enum Kept {
 }
 
 impl Handout {
+    /// The pauses before an event that was not kept is handed out again.
+    pub const AGAIN: Backoff =
+        Backoff { base: Duration::from_secs(1), factor: 2.0, jitter: 0.2, cap: Duration::from_secs(30) };
+
     /// `attempt` is 1 for a message that the origin has not brought before.
     pub fn new(
         outlet: Outlet,
@@ -75,9 +80,9 @@ impl Handout {
         Ok(())
     }
 
-    /// Waits until the event is kept; hands it out again, after growing pauses, as long as another
-    /// attempt can help. A receipt that is out is waited for even when `shutdown` is requested.
-    pub async fn kept(mut self, backoff: Backoff, shutdown: Shutdown) -> Kept {
+    /// Waits until the event is kept; hands it out again, after the pauses of [`Self::AGAIN`], as
+    /// long as another attempt can help. A receipt that is out is waited for even when `shutdown` is requested.
+    pub async fn kept(mut self, shutdown: Shutdown) -> Kept {
         let mut failures = 0;
         loop {
             if self.out.is_none() {
@@ -102,8 +107,8 @@ impl Handout {
             failures += 1;
             self.attempt = self.attempt.saturating_add(1);
             let pause = match fault.retry() {
-                Retry::After(pause) => pause.min(backoff.cap),
-                Retry::Backoff | Retry::Never => backoff.pause(failures),
+                Retry::After(pause) => pause.min(Self::AGAIN.cap),
+                Retry::Backoff | Retry::Never => Self::AGAIN.pause(failures),
             };
             if !shutdown.is_requested() {
                 let id = self.event.as_ref().map(Event::id).unwrap_or_default();
@@ -137,14 +142,9 @@ impl Settle for Outcome {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::event::Draft;
     use crate::flow::outlet;
-
-    const BACKOFF: Backoff =
-        Backoff { base: Duration::from_secs(1), factor: 2.0, jitter: 0.0, cap: Duration::from_secs(30) };
 
     fn handout(outlet: Outlet) -> Handout {
         let event = Draft::new("id", "/source", "type").build().unwrap();
@@ -154,7 +154,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_event_is_handed_out_until_it_is_kept() {
         let (outlet, mut events) = outlet(1);
-        let kept = handout(outlet).kept(BACKOFF, Shutdown::new());
+        let kept = handout(outlet).kept(Shutdown::new());
         let taking = async {
             drop(events.recv().await.unwrap());
             let busy = Fault::new(FaultKind::Unavailable, "publish", "the bus is away");
@@ -170,7 +170,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_refused_for_good_is_told() {
         let (outlet, mut events) = outlet(1);
-        let kept = handout(outlet).kept(BACKOFF, Shutdown::new());
+        let kept = handout(outlet).kept(Shutdown::new());
         let taking = async {
             let fault = Fault::new(FaultKind::Rejected, "publish", "no");
             events.recv().await.unwrap().receipt.nack(fault);
@@ -187,9 +187,9 @@ mod tests {
         first.give().await.unwrap();
         shutdown.request();
         let taking = async { events.recv().await.unwrap().receipt.ack() };
-        let (kept, ()) = tokio::join!(first.kept(BACKOFF, shutdown.clone()), taking);
+        let (kept, ()) = tokio::join!(first.kept(shutdown.clone()), taking);
         assert!(matches!(kept, Kept::Yes), "{kept:?}");
-        let kept = handout(outlet).kept(BACKOFF, shutdown).await;
+        let kept = handout(outlet).kept(shutdown).await;
         assert!(matches!(kept, Kept::Stopped), "{kept:?}");
     }
 }

@@ -9,6 +9,8 @@ pub struct Settings {
     pub namespaces: Vec<String>,
     /// The domain of the cluster's Services.
     pub domain: String,
+    /// The address of the KEDA HTTP add-on's interceptor.
+    pub keda_http: String,
     /// How many objects are looked at at the same time.
     pub workers: usize,
     /// Who this process is, among others like it.

@@ -277,7 +277,12 @@ pub fn kept(resource: &Resource, mut object: DynamicObject) -> (Place, Json) {
         // A target: where it is, and what of it is in scope.
         let (spec, status) = (&object.data["spec"], &object.data["status"]);
         let mut target = serde_json::json!({
-            "spec": {"ports": spec["ports"]},
+            "spec": {
+                "ports": spec["ports"],
+                // The routes of the KEDA HTTP add-on.
+                "hosts": spec["hosts"], "pathPrefixes": spec["pathPrefixes"], "headers": spec["headers"],
+                "rules": spec["rules"],
+            },
             "status": {"address": status["address"], "addresses": status["addresses"]},
         });
         if resource.is(COMPONENT) {

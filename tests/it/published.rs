@@ -1,6 +1,7 @@
 //! What is published is right: every YAML in the examples, the README and the docs passes `check`,
 //! and the CRDs in `manifests/` are those that the binary prints.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -61,4 +62,19 @@ async fn every_yaml_of_the_pages_passes_check() {
         }
     }
     assert!(checked > 0, "the pages have no YAML");
+}
+
+/// The names of metrics in a text.
+fn metrics(text: &str) -> BTreeSet<String> {
+    let words = text.split(|letter: char| !(letter.is_ascii_lowercase() || letter == '_'));
+    words.filter(|word| word.starts_with("penstock_")).map(str::to_owned).collect()
+}
+
+#[test]
+fn alerts_are_about_metrics_that_the_pages_explain() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let used = metrics(&read("manifests/monitoring/rules.yaml"));
+    let explained = metrics(&(read("docs/operations.md") + &read("docs/cluster.md")));
+    assert!(used.len() > 5, "the alerts were not found");
+    assert_eq!(used.difference(&explained).collect::<Vec<_>>(), Vec::<&String>::new());
 }

@@ -153,6 +153,10 @@ impl Bus for Embedded {
         read::end(&self.shared, topic)
     }
 
+    async fn behind(&self, topic: &flow::Topic, after: Option<Position>) -> Result<u64, Fault> {
+        Ok(read::behind(&self.shared, topic, after))
+    }
+
     async fn lag(&self, topic: &flow::Topic, group: &flow::Group) -> Result<u64, Fault> {
         let topic = self.shared.topic(topic).and_then(|topic| Some((topic.group(group)?, topic)));
         let unknown = || Fault::new(FaultKind::NotFound, "measure lag", "the topic has no such consumer group");

@@ -127,3 +127,12 @@ pub(super) fn end(shared: &Shared, topic: &flow::Topic) -> Result<End, Fault> {
     let position = record.map(|record| Position { major: record.next - 1, minor: 0 });
     Ok(End { position, time })
 }
+
+/// How many events of a topic that are kept stand behind a position.
+pub(super) fn behind(shared: &Shared, topic: &flow::Topic, after: Option<Position>) -> u64 {
+    let next = after.map_or(0, |position| position.major + 1);
+    shared.topic(topic).map_or(0, |topic| {
+        let record = topic.record();
+        record.next.saturating_sub(next.max(record.first))
+    })
+}

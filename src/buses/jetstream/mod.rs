@@ -218,6 +218,11 @@ impl Bus for Jetstream {
         Ok((before > 0).then(|| message::position(before)))
     }
 
+    async fn behind(&self, topic: &Topic, after: Option<Position>) -> Result<u64, Fault> {
+        let (subject, after) = (names::subject(&self.stream, topic), after.map(|position| position.major));
+        read::behind(&self.server, &self.stream, &subject, after).await
+    }
+
     async fn lag(&self, topic: &Topic, group: &Group) -> Result<u64, Fault> {
         consumers::lag(&self.server, &self.stream, &names::consumer(topic, group)).await
     }

@@ -30,6 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 const READ: &str = "read a topic";
 const FIND_END: &str = "look for the end of a topic";
+const COUNT: &str = "count what is behind a position";
+
+/// A consumer that only counts goes after this long, should it not be deleted.
+const COUNTER_LIFE: Duration = Duration::from_secs(5);
 
 pub(super) struct Reader {
     pub server: Server,
@@ -146,6 +150,13 @@ struct RawMessage {
     seq: u64,
 }
 
+/// A consumer that was just made, and has all before it.
+#[derive(Deserialize)]
+struct Counter {
+    name: String,
+    num_pending: u64,
+}
+
 /// Where a topic ends.
 pub(super) async fn end(server: &Server, stream: &str, subject: &str) -> Result<End, Fault> {
     let info = server.call::<Json>(FIND_END, &format!("STREAM.INFO.{stream}"), &json!({})).await?;
@@ -165,4 +176,24 @@ pub(super) async fn end(server: &Server, stream: &str, subject: &str) -> Result<
         Err(error) => return Err(refused(FIND_END, &error)),
     };
     Ok(End { position, time })
+}
+
+/// How many messages of a subject stand behind a sequence: a consumer that reads nothing is told, and goes.
+pub(super) async fn behind(server: &Server, stream: &str, subject: &str, after: Option<u64>) -> Result<u64, Fault> {
+    let mut config = json!({
+        "filter_subject": subject, "ack_policy": "none", "mem_storage": true, "num_replicas": 1,
+        "inactive_threshold": COUNTER_LIFE.as_nanos(), "deliver_policy": "all",
+    });
+    if let Some(after) = after {
+        config["deliver_policy"] = "by_start_sequence".into();
+        config["opt_start_seq"] = (after + 1).into();
+    }
+    let request = json!({"stream_name": stream, "config": config});
+    let made = server.call::<Counter>(COUNT, &format!("CONSUMER.CREATE.{stream}"), &request).await?;
+    let Counter { name, num_pending } = made.map_err(|error| refused(COUNT, &error))?;
+    let gone = server.call::<Json>(COUNT, &format!("CONSUMER.DELETE.{stream}.{name}"), &json!({})).await;
+    if let Err(fault) = gone.and_then(|gone| gone.map_err(|error| refused(COUNT, &error))) {
+        tracing::debug!(fault = fault.chain(), "a consumer that counted goes by itself");
+    }
+    Ok(num_pending)
 }

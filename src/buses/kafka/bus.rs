@@ -234,8 +234,7 @@ impl Bus for Kafka {
     }
 
     async fn end(&self, topic: &Topic) -> Result<End, Fault> {
-        const OPERATION: &str = "look for the end of a topic";
-        self.is_open(OPERATION)?;
+        self.is_open(end::OPERATION)?;
         match self.topics.ensure_stamped(topic.whole().as_str()).await {
             // There is nothing in it yet.
             Err(fault) if fault.kind() == FaultKind::NotFound => {}
@@ -246,7 +245,13 @@ impl Bus for Kafka {
         let asking = self.asking()?;
         let (part, stood) = (topic.clone(), cluster::lock(&self.places.stood).get(topic).cloned());
         let newest = move || end::newest(&asking, &part, stood.as_deref());
-        Ok(End { position: task::blocking(OPERATION, newest).await?, time })
+        Ok(End { position: task::blocking(end::OPERATION, newest).await?, time })
+    }
+
+    async fn behind(&self, topic: &Topic, after: Option<Position>) -> Result<u64, Fault> {
+        self.is_open(end::OPERATION)?;
+        let (asking, part) = (self.asking()?, topic.clone());
+        task::blocking(end::OPERATION, move || end::behind(&asking, &part, after)).await
     }
 
     async fn lag(&self, topic: &Topic, group: &Group) -> Result<u64, Fault> {

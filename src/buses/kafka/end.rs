@@ -21,7 +21,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::flow::{Position, Topic};
 use crate::task;
 
-const OPERATION: &str = "look for the end of a topic";
+pub(super) const OPERATION: &str = "look for the end of a topic";
 /// How long what a broker told of its time is counted on from.
 const FRESH: Duration = Duration::from_secs(1);
 /// What has a time that was this long ago is there for all to read, by the clocks of several brokers.
@@ -78,19 +78,7 @@ pub(super) fn newest(
     topic: &Topic,
     stood: Option<&Mutex<Stood>>,
 ) -> Result<Option<Position>, Fault> {
-    // For what the client has to say.
-    while consumer.poll(Duration::ZERO).is_some() {}
-    let partition = i32::try_from(topic.number()).unwrap_or(i32::MAX);
-    let (low, high) = match consumer.fetch_watermarks(topic.whole().as_str(), partition, PATIENCE) {
-        Ok(marks) => marks,
-        Err(error) => {
-            let fault = fault(OPERATION, error);
-            return if fault.kind() == FaultKind::NotFound { Ok(None) } else { Err(fault) };
-        }
-    };
-    if high <= low {
-        return Ok(None);
-    }
+    let Some((_, high)) = marks(consumer, topic)?.filter(|(low, high)| high > low) else { return Ok(None) };
     if let Some(stood) = stood {
         let mut stood = lock(stood);
         stood.wanted = high;
@@ -99,5 +87,29 @@ pub(super) fn newest(
             return Ok(stood.last);
         }
     }
-    Ok(Some(message::position(partition, high - 1)))
+    Ok(Some(message::position(partition(topic), high - 1)))
+}
+
+/// How many messages of a part stand behind a position; blocks. Marks of transactions are counted, too.
+pub(super) fn behind(consumer: &BaseConsumer<Listener>, topic: &Topic, after: Option<Position>) -> Result<u64, Fault> {
+    let Some((low, high)) = marks(consumer, topic)? else { return Ok(0) };
+    let next = after.map_or(0, |after| i64::try_from(after.minor).unwrap_or(i64::MAX).saturating_add(1));
+    Ok(u64::try_from(high - next.max(low)).unwrap_or(0))
+}
+
+fn partition(topic: &Topic) -> i32 {
+    i32::try_from(topic.number()).unwrap_or(i32::MAX)
+}
+
+/// The first offset of a part, and the next one; none when it is not there.
+fn marks(consumer: &BaseConsumer<Listener>, topic: &Topic) -> Result<Option<(i64, i64)>, Fault> {
+    // For what the client has to say.
+    while consumer.poll(Duration::ZERO).is_some() {}
+    match consumer.fetch_watermarks(topic.whole().as_str(), partition(topic), PATIENCE) {
+        Ok(marks) => Ok(Some(marks)),
+        Err(error) => {
+            let fault = fault(OPERATION, error);
+            if fault.kind() == FaultKind::NotFound { Ok(None) } else { Err(fault) }
+        }
+    }
 }

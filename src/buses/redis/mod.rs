@@ -182,6 +182,11 @@ impl Bus for Redis {
         read::end(&self.server, &Keys::new(&self.server.config.prefix, topic)).await
     }
 
+    async fn behind(&self, topic: &Topic, after: Option<Position>) -> Result<u64, Fault> {
+        self.server.is_open(read::COUNT)?;
+        read::behind(&self.server, &Keys::new(&self.server.config.prefix, topic), after).await
+    }
+
     async fn lag(&self, topic: &Topic, group: &Group) -> Result<u64, Fault> {
         const OPERATION: &str = "tell the lag";
         self.server.is_open(OPERATION)?;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::bell::Ringer;
 use super::message::{self, Entry};
 use super::pull::{FETCH_BYTES, Fetched, LONG};
-use super::script::{END, Keys, READ};
+use super::script::{BEHIND, END, Keys, READ};
 use super::server::Server;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{self, End, Position, Read};
@@ -14,6 +14,8 @@ use crate::task;
 
 /// Events of one answer.
 const EVENTS: usize = 512;
+
+pub(super) const COUNT: &str = "count what is behind a position";
 
 pub(super) struct Reader {
     server: Server,
@@ -87,4 +89,10 @@ pub(super) async fn end(server: &Server, keys: &Keys) -> Result<End, Fault> {
     let time = time.parse().ok().and_then(|millis| Timestamp::from_millisecond(millis).ok()).ok_or_else(unreadable)?;
     let position = if last.is_empty() { None } else { Some(message::position(&last).ok_or_else(unreadable)?) };
     Ok(End { position, time })
+}
+
+/// How many entries of a topic stand behind a position, up to a bound.
+pub(super) async fn behind(server: &Server, keys: &Keys, after: Option<Position>) -> Result<u64, Fault> {
+    let after = after.unwrap_or_default().to_string();
+    server.run(COUNT, &BEHIND, &[&keys.stream], &[after.as_bytes()]).await
 }

@@ -31,6 +31,7 @@ script!(WRITE, "lua/write.lua");
 script!(SCAN, "lua/scan.lua");
 script!(READ, "lua/read.lua");
 script!(END, "lua/end.lua");
+script!(BEHIND, "lua/behind.lua");
 
 /// The keys of one topic. The topic in braces is their hash tag: a cluster keeps them in one slot.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use kube::{Client, Config};
 use super::admin::Admin;
 use super::{limits, signals};
 use crate::operator::{LeaseName, Operator, Settings};
+use crate::sinks::http::Endpoint;
 use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
 use judge::Checks;
@@ -35,6 +36,11 @@ pub struct Options {
     /// The domain of the cluster's Services
     #[arg(long, env = "PENSTOCK_CLUSTER_DOMAIN", default_value = "cluster.local", value_name = "DOMAIN")]
     cluster_domain: String,
+
+    /// The address of the KEDA HTTP add-on's interceptor; by default the one that its manifests and its chart make
+    /// in the namespace keda
+    #[arg(long, env = "PENSTOCK_KEDA_HTTP", value_parser = interceptor, value_name = "ADDRESS")]
+    keda_http: Option<String>,
 
     /// How many objects are looked at at the same time
     #[arg(long, default_value_t = 8, value_name = "NUMBER")]
@@ -62,6 +68,15 @@ pub struct Options {
     admin: SocketAddr,
 }
 
+/// The Service of the KEDA HTTP add-on's interceptor, and its namespace.
+const INTERCEPTOR: &str = "keda-add-ons-http-interceptor-proxy.keda";
+
+fn interceptor(text: &str) -> Result<String, String> {
+    let uri: http::Uri = text.parse().map_err(|_| "it is no address".to_owned())?;
+    Endpoint::new(uri).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
+}
+
 /// Runs until a signal asks to stop.
 ///
 /// # Errors
@@ -84,10 +99,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         admin.set_note(Some("waiting for the lease".to_owned()));
         admin.set_ready(true);
     }
+    let domain = options.cluster_domain;
+    let keda_http = options.keda_http.unwrap_or_else(|| format!("http://{INTERCEPTOR}.svc.{domain}:8080"));
     let settings = Settings {
         image: options.image,
         namespaces: options.namespaces,
-        domain: options.cluster_domain,
+        domain,
+        keda_http,
         workers: options.workers,
         identity: options.identity.unwrap_or_else(|| format!("penstock-{:08x}", fastrand::u32(..))),
         lease,

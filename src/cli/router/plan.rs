@@ -1,5 +1,7 @@
 //! The plan of `penstock router`: Triggers, as they were written, and where their sinks are.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 
 use crate::api::event_bus::BusSpec;
@@ -48,6 +50,9 @@ pub struct Resolved {
     pub reference: ObjectRef,
     /// Its address.
     pub uri: Option<String>,
+    /// What its requests carry beside the event: `host` stands in the place of the address's own.
+    #[serde(default)]
+    pub headers: HashMap<String, String>,
     /// The Component that stands for it beside this process; its own name when absent.
     pub component: Option<String>,
     /// The topic of a pub/sub Component, for Triggers that name none.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use http::HeaderMap;
 
 use super::plan::Resolved;
 use crate::api::ObjectRef;
+use crate::catalog::{self, SinkConfig};
 use crate::cli::run;
 use crate::event::Event;
 use crate::fault::{Fault, FaultKind};
@@ -38,7 +40,9 @@ impl Wiring<'_> {
         match target {
             Target::Object { reference, path } => {
                 let uri = self.address(reference, path.as_deref())?;
-                run::sink(&Target::Http(uri), policy, &self.bus, self.client)
+                let mut config = run::http_config(&uri, policy)?;
+                config.headers = self.headers(reference)?;
+                Ok(catalog::sink(SinkConfig::Http(Box::new(config)), &self.bus, self.client))
             }
             Target::Component { reference, topic, operation, metadata } => {
                 let known = self.resolved(reference);
@@ -76,6 +80,14 @@ impl Wiring<'_> {
             None => base.to_owned(),
         };
         text.parse().map_err(|_| about(fault(FaultKind::Rejected, "its address cannot be read")))
+    }
+
+    fn headers(&self, reference: &ObjectRef) -> Result<HeaderMap, Fault> {
+        let Some(known) = self.resolved(reference) else { return Ok(HeaderMap::new()) };
+        HeaderMap::try_from(&known.headers).map_err(|_| {
+            let fault = fault(FaultKind::Rejected, "a header that it asks for cannot be sent");
+            fault.with_context("object", format!("{} {}", reference.kind, reference.name))
+        })
     }
 }
 

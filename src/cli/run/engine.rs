@@ -181,7 +181,7 @@ pub fn sink(
 ) -> Result<Arc<dyn flow::Sink>, Fault> {
     let refused = |message: String| Fault::new(FaultKind::Rejected, "set up a sink", message);
     let config = match target {
-        Target::Http(uri) => SinkConfig::Http(http_config(uri, policy)?),
+        Target::Http(uri) => SinkConfig::Http(Box::new(http_config(uri, policy)?)),
         Target::Topic(topic) => SinkConfig::Topic(Topic::new(topic).map_err(|error| refused(error.to_string()))?),
         Target::Log => SinkConfig::Log,
         Target::Component { .. } | Target::Object { .. } => {

@@ -13,6 +13,7 @@ fn settings() -> Settings {
         image: "example/penstock:1".to_owned(),
         namespaces: Vec::new(),
         domain: "cluster.local".to_owned(),
+        keda_http: "http://interceptor.keda:8080".to_owned(),
         workers: 1,
         identity: "me".to_owned(),
         lease: None,

@@ -12,7 +12,7 @@ use crate::operator::child::{Child, Owner};
 use crate::operator::names;
 use crate::operator::queue::{Key, Subject};
 use crate::operator::resource::{EVENT_SOURCE, Resource};
-use crate::operator::sinks::{self, Sinks};
+use crate::operator::sinks::{self, Asking, Sinks};
 use crate::operator::status::{BUS_READY, DEPLOYED, Reason, SINKS_RESOLVED, Truth, Verdict};
 use crate::router::route::{DEFAULT_BUS, Trigger};
 
@@ -107,7 +107,11 @@ impl Reconciler {
         bus: &build::Bus,
         references: &[(&crate::api::ObjectRef, Option<String>)],
     ) -> Result<(Vec<Child>, Sinks), String> {
-        let sinks = sinks::resolve(references, (&owner.namespace, workload, &self.settings.domain), self);
+        let sinks = sinks::resolve(
+            references,
+            Asking { namespace: &owner.namespace, workload, settings: &self.settings },
+            self,
+        );
         let sink = json!(spec.sink);
         let trigger = layout::direct(&owner.namespace, &owner.name, &sink, &json!(spec.delivery), events);
         let group = names::group(&owner.namespace, &format!("@{}", owner.name));

@@ -16,7 +16,7 @@ use crate::operator::child::Owner;
 use crate::operator::names;
 use crate::operator::queue::Key;
 use crate::operator::resource::{CONFIG_MAP, Resource, TRIGGER};
-use crate::operator::sinks;
+use crate::operator::sinks::{self, Asking};
 use crate::operator::status::Truth;
 use crate::router::route::Trigger;
 
@@ -57,7 +57,8 @@ impl Reconciler {
         if specs.is_empty() {
             return Ok(());
         }
-        let sinks = sinks::resolve(&references, (namespace, &workload, &self.settings.domain), self);
+        let sinks =
+            sinks::resolve(&references, Asking { namespace, workload: &workload, settings: &self.settings }, self);
         let group = names::shared_group(namespace, bus);
         let triggers = specs
             .iter()

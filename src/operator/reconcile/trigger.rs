@@ -18,7 +18,7 @@ use crate::operator::interest::Watched;
 use crate::operator::names;
 use crate::operator::queue::{Key, Subject};
 use crate::operator::resource::{DEPLOYMENT, EVENT_SOURCE, Resource, TRIGGER};
-use crate::operator::sinks::{self, Sinks};
+use crate::operator::sinks::{self, Asking, Sinks};
 use crate::operator::status::{BUS_READY, DEPLOYED, Reason, SINKS_RESOLVED, Truth, Verdict};
 use crate::router::route::{DEFAULT_BUS, DeadLetter, Target, Trigger};
 
@@ -66,7 +66,11 @@ impl Reconciler {
         watched.extend(sinks::watched(&references));
         self.interests.set(key, watched);
         let owner = owner("Trigger", key, &object);
-        let sinks = sinks::resolve(&references, (&key.namespace, &workload, &self.settings.domain), self);
+        let sinks = sinks::resolve(
+            &references,
+            Asking { namespace: &key.namespace, workload: &workload, settings: &self.settings },
+            self,
+        );
         let (deployed, outcome) = if shared.is_some() {
             let left = self.writer().apply(&owner, &[]).await;
             let deployed = self.runs(&key.namespace, &[&workload]);

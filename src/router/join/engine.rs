@@ -70,7 +70,9 @@ impl Engine {
         let memory = Memory::load(&setup, &means, starts).await?;
         let limit = means.bus.capability().max_event_bytes;
         let most = limit.saturating_sub(HEADROOM).max(limit / 2);
-        Ok(Self { setup, means, memory, most })
+        let engine = Self { setup, means, memory, most };
+        engine.memory.tell(&engine.setup);
+        Ok(engine)
     }
 
     /// The topics that it reads, and the position behind which it wants to.
@@ -198,6 +200,7 @@ impl Desk<'_> {
         if changed {
             self.write(memory, shutdown).await?;
         }
+        memory.tell(self.setup);
         Ok(changed || !rooms.is_empty())
     }
 

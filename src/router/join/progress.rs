@@ -1,5 +1,6 @@
-//! How far a topic was read.
+//! How far a topic was read, and how far it is decided on.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -12,6 +13,8 @@ use crate::flow::{End, Position, Topic};
 pub struct Progress {
     pub topic: Topic,
     bound: Mutex<Bound>,
+    /// Up to where each subscriber, by its id, has decided.
+    decided: Mutex<BTreeMap<String, Option<Position>>>,
 }
 
 /// What is known of the events of a topic that were not read yet.
@@ -43,7 +46,7 @@ impl Bound {
 impl Progress {
     pub fn new(topic: Topic) -> Self {
         let bound = Bound { at: Timestamp::MIN, position: None, end: Timestamp::MIN };
-        Self { topic, bound: Mutex::new(bound) }
+        Self { topic, bound: Mutex::new(bound), decided: Mutex::default() }
     }
 
     /// Says from where the topic is read.
@@ -72,8 +75,31 @@ impl Progress {
         }
     }
 
+    /// Notes that a subscriber has decided on the events up to here.
+    pub fn decide(&self, subscriber: &str, position: Option<Position>) {
+        let mut decided = self.lock_decided();
+        match decided.get_mut(subscriber) {
+            Some(known) => *known = position,
+            None => drop(decided.insert(subscriber.to_owned(), position)),
+        }
+    }
+
+    /// Whether anybody who joins has said up to where.
+    pub fn is_begun(&self) -> bool {
+        !self.lock_decided().is_empty()
+    }
+
+    /// Up to where all who join have decided.
+    pub fn decided(&self) -> Option<Position> {
+        self.lock_decided().values().min().copied().flatten()
+    }
+
     pub(super) fn bound(&self) -> Bound {
         *self.lock()
+    }
+
+    fn lock_decided(&self) -> MutexGuard<'_, BTreeMap<String, Option<Position>>> {
+        self.decided.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Bound> {
@@ -114,6 +140,19 @@ mod tests {
         let progress = Progress::new(Topic::new("t").unwrap());
         progress.ended(&End { position: None, time: at(9) });
         assert!(progress.bound().is_after((at(8), place(1), 0), 1));
+    }
+
+    #[test]
+    fn a_topic_is_decided_on_as_far_as_the_slowest_has_decided() {
+        let progress = Progress::new(Topic::new("t").unwrap());
+        assert!(!progress.is_begun());
+        progress.decide("a", Some(place(7)));
+        assert!(progress.is_begun());
+        assert_eq!(progress.decided(), Some(place(7)));
+        progress.decide("b", None);
+        assert_eq!(progress.decided(), None);
+        progress.decide("b", Some(place(5)));
+        assert_eq!(progress.decided(), Some(place(5)));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! The group's retry topic is read like any other, by the same router: a parked event goes straight
 //! to the destination it waits for.
 
+mod lag;
 mod lane;
 mod plan;
 mod reading;
@@ -24,19 +25,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{Bus, Group, InvalidName, Ordering, Start, Store, Subscriber, Subscription, Topic};
+use crate::flow::{Bus, Group, InvalidName, Start, Store, Subscriber, Subscription, Topic};
 use crate::router::decision::Observer;
 use crate::router::delivery::Delivery;
 use crate::router::join::{Engine, Means, Orphans, Setup, Starts};
 use crate::task::{self, Clock, Shutdown};
 use crate::telemetry::Metrics;
 
+use lag::Lag;
 use reading::Reading;
 use retries::Retries;
 use worker::{Route, Worker};
-
-/// How often the lag of every topic is asked for: as often as Prometheus usually scrapes.
-const LAG_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The pause before what is remembered of joins is read again.
 const RETRY: Duration = Duration::from_millis(200);
@@ -167,7 +166,7 @@ impl Joined {
         readings: Vec<Reading>,
         store: Option<Arc<dyn Store>>,
     ) -> Result<(), Fault> {
-        let Some(store) = store.filter(|_| self.delivery.bus.capability().ordering != Ordering::None) else {
+        let Some(store) = store else {
             return setups.first().map_or(Ok(()), |first| Err(unjoinable(&first.id)));
         };
         let (bus, group, delivery) = (self.delivery.bus.clone(), self.settings.group.clone(), self.delivery.clone());
@@ -241,7 +240,10 @@ impl Joined {
     pub async fn run(self) -> Result<(), Fault> {
         let mut workers = task::Group::new(&self.delivery.shutdown);
         let stop = workers.shutdown().clone();
-        let watch = watch_lag(self.delivery.bus.as_ref(), &self.topics, &self.settings.group, &self.metrics, &stop);
+        let joined = self.joins.readings.iter().map(|reading| reading.progress.clone()).collect();
+        let lag =
+            Lag { bus: self.delivery.bus.clone(), group: self.settings.group.clone(), topics: self.topics, joined };
+        let watch = lag.watch(&self.metrics, &stop);
         for worker in self.workers {
             workers.spawn(worker.run(stop.clone()));
         }
@@ -325,24 +327,6 @@ async fn open(setup: &Setup, means: &Means, starts: &Starts, shutdown: &Shutdown
 fn unjoinable(subscriber: &str) -> Fault {
     let message = "its condition joins several events, which this bus cannot do";
     Fault::new(FaultKind::Unsupported, "wire a subscriber", message).with_context("subscriber", subscriber)
-}
-
-/// Keeps the lag gauges up to date until `stop`. A bus that cannot tell leaves them alone.
-async fn watch_lag(bus: &dyn Bus, topics: &[Topic], group: &Group, metrics: &Metrics, stop: &Shutdown) {
-    while !stop.is_requested() {
-        let mut backlog = 0_u64;
-        for topic in topics {
-            if let Ok(lag) = bus.lag(topic, group).await {
-                metrics.lag(topic.as_str(), group.as_str(), lag);
-                backlog = backlog.saturating_add(lag);
-            }
-        }
-        metrics.backlog(backlog);
-        tokio::select! {
-            () = stop.requested() => {}
-            () = task::sleep(LAG_INTERVAL) => {}
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use http::Uri;
 use http::uri::Scheme;
+use http::{HeaderMap, Uri};
 
 /// One sink's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     pub endpoint: Endpoint,
+    /// Sent beside the headers of an event, never in their place. `host` stands in the place of the endpoint's own,
+    /// for what is known to a gateway by it.
+    pub headers: HeaderMap,
     /// HTTP/2 without negotiation, for `http` addresses that are known to speak it. An `https`
     /// address negotiates its version (ALPN) whatever this says.
     pub http2: bool,
@@ -27,6 +30,7 @@ impl Config {
     pub fn new(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
+            headers: HeaderMap::new(),
             http2: false,
             structured: false,
             timeout: Duration::from_secs(30),

@@ -57,6 +57,9 @@ impl Sink {
             }
         }
         headers.insert(USER_AGENT, AGENT);
+        for (name, value) in &self.config.headers {
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
         if self.config.reply {
             // RFC 7240's header with Knative's word for "answer with an event".
             headers.insert(PREFER, REPLY);

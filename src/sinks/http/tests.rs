@@ -74,6 +74,20 @@ async fn structured_mode_posts_one_document() {
     assert_eq!(read(request.headers(), request.body().clone()).unwrap(), Message::Event(event()));
 }
 
+#[tokio::test]
+async fn headers_of_the_sink_stand_beside_those_of_the_event() {
+    let server = Server::status(200).await;
+    let mut config = config_of(&server);
+    for (name, value) in [("host", "fn.example"), ("x-team", "a"), ("ce-id", "other")] {
+        config.headers.insert(name, HeaderValue::from_static(value));
+    }
+    deliver(config).await.unwrap();
+    let request = server.requests().pop().unwrap();
+    for (name, value) in [("host", "fn.example"), ("x-team", "a"), ("ce-id", "1")] {
+        assert_eq!(request.headers().get_all(name).iter().collect::<Vec<_>>(), [value], "{name}");
+    }
+}
+
 #[test]
 fn the_status_decides_what_becomes_of_the_event() {
     let check = |code: u16, retry_after: Option<&'static str>, kind: FaultKind, retry: Retry| {

@@ -13,7 +13,7 @@ use super::missed::resume;
 use crate::event::{Data, Draft, Event};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{self, Handout, Kept, Position, Store};
-use crate::task::{Backoff, Clock, Group, Shutdown, sleep};
+use crate::task::{Clock, Group, Shutdown, sleep};
 
 /// The longest sleep, and so the longest time until a clock that was set forward is noticed.
 const MAX_SLEEP: Duration = Duration::from_secs(60);
@@ -22,10 +22,6 @@ const MAX_SLEEP: Duration = Duration::from_secs(60);
 /// or the tick before it could not be kept for so long. `catchUp` says what becomes of it. At the
 /// start, whatever is past was missed.
 const LATE: SignedDuration = SignedDuration::from_secs(60);
-
-/// The pauses of a tick that the bus did not keep, and of a store that does not answer.
-const BACKOFF: Backoff =
-    Backoff { base: Duration::from_secs(1), factor: 2.0, jitter: 0.2, cap: Duration::from_secs(30) };
 
 /// One schedule and where its ticks go. The identity begins every tick's id.
 pub type Entry = flow::Entry<Config>;
@@ -107,7 +103,7 @@ impl Timer {
                         identity = self.entry.identity,
                         "the schedule waits for its store"
                     );
-                    if self.pause(BACKOFF.pause(failures)).await.is_break() {
+                    if self.pause(Handout::AGAIN.pause(failures)).await.is_break() {
                         return Ok(None);
                     }
                 }
@@ -148,7 +144,7 @@ impl Timer {
         let outlet = self.entry.outlet.clone();
         // Even one that is refused for good comes again: the ticks after it would not fare better.
         let handout = Handout::new(outlet, Ok(self.event(tick)?), position, tick, 1).insisting();
-        match handout.kept(BACKOFF, self.shutdown.clone()).await {
+        match handout.kept(self.shutdown.clone()).await {
             Kept::Yes => {
                 self.save(tick).await;
                 Ok(ControlFlow::Continue(()))

@@ -14,13 +14,10 @@ use crate::dial::{
 };
 use crate::fault::Fault;
 use crate::flow::{self, Handout, Kept, Position};
-use crate::task::{Backoff, Clock, Shutdown};
+use crate::task::{Clock, Shutdown};
 
 /// Events that are handed out and not settled, at most.
 const WINDOW: usize = 512;
-
-/// The pauses before an event that was not kept is handed out again.
-const AGAIN: Backoff = Backoff { base: Duration::from_secs(1), factor: 2.0, jitter: 0.2, cap: Duration::from_secs(30) };
 
 /// For the last commit, and for leaving the group.
 const LEAVING: Duration = Duration::from_secs(5);
@@ -162,7 +159,7 @@ async fn take(reader: &Reader, filled: &mut tokio::sync::watch::Receiver<u64>) -
 
 /// The token of a message that is done with.
 async fn kept(handout: Handout, token: Token, shutdown: Shutdown) -> Option<Token> {
-    match handout.insisting().kept(AGAIN, shutdown).await {
+    match handout.insisting().kept(shutdown).await {
         Kept::Yes => Some(token),
         Kept::Never(_) | Kept::Stopped => None,
     }

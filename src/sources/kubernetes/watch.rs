@@ -23,9 +23,6 @@ use crate::task::{self, Backoff, Clock, Shutdown};
 /// Changes that are handed out and not kept yet; what comes after them waits at the API server.
 const BOUND: usize = 64;
 
-/// The pauses before an event that was not kept is handed out again.
-const AGAIN: Backoff = Backoff { base: Duration::from_secs(1), factor: 2.0, jitter: 0.2, cap: Duration::from_secs(30) };
-
 /// A watch that ends sooner than this, without a change, is begun anew after a pause.
 const SHORT: Duration = Duration::from_secs(5);
 
@@ -256,7 +253,7 @@ impl Watch {
             () = self.shutdown.requested() => return false,
             given = handout.give() => if given.is_err() { return false },
         }
-        let kept = handout.kept(AGAIN, self.shutdown.clone());
+        let kept = handout.kept(self.shutdown.clone());
         self.out.push_back(async move { (kept.await, past) }.boxed());
         true
     }

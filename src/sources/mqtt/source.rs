@@ -15,14 +15,11 @@ use super::slots::{Slots, Taken, Token};
 use crate::dial::Attempts;
 use crate::fault::Fault;
 use crate::flow::{self, Handout, Kept, Position};
-use crate::task::{self, Backoff, Clock, Shutdown};
+use crate::task::{self, Clock, Shutdown};
 
 /// Events that are handed out and not settled, at most; the broker is told with MQTT 5. As many wait
 /// behind them, then the broker has to.
 const WINDOW: u16 = 512;
-
-/// The pauses before an event that was not kept is handed out again.
-const AGAIN: Backoff = Backoff { base: Duration::from_secs(1), factor: 2.0, jitter: 0.2, cap: Duration::from_secs(30) };
 
 /// For the last acknowledgements and the good-bye to be sent.
 const LEAVING: Duration = Duration::from_secs(2);
@@ -204,7 +201,7 @@ async fn settle(mut work: mpsc::Receiver<Work>, slots: &Mutex<Slots>, acks: &Ack
 
 /// The token of a message that is to be acknowledged.
 async fn kept(handout: Handout, token: Option<Token>, shutdown: Shutdown) -> Option<Token> {
-    match handout.insisting().kept(AGAIN, shutdown).await {
+    match handout.insisting().kept(shutdown).await {
         Kept::Yes => token,
         Kept::Never(_) | Kept::Stopped => None,
     }

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::message::{self, Terms};
-use super::source::{AGAIN, Entry, gone};
+use super::source::{Entry, gone};
 use crate::dial::nats::Told;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Handout, Kept, Position};
@@ -83,7 +83,7 @@ impl Core {
                     let mut handout = handout(&message, entry, clock, count);
                     // The far end is there until this has ended.
                     if handout.give().await.is_ok() {
-                        out.push(handout.insisting().kept(AGAIN, shutdown.clone()));
+                        out.push(handout.insisting().kept(shutdown.clone()));
                     }
                 }
             }

@@ -1,7 +1,5 @@
 //! Connects, and works in the way that the settings say.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 
 use super::config::{Config, Reading};
@@ -13,10 +11,6 @@ use crate::dial::nats::{Manner, connect};
 use crate::fault::{Fault, FaultKind};
 use crate::flow;
 use crate::task::{Backoff, Clock, Shutdown};
-
-/// The pauses before an event that was not kept is handed out again.
-pub(super) const AGAIN: Backoff =
-    Backoff { base: Duration::from_secs(1), factor: 2.0, jitter: 0.2, cap: Duration::from_secs(30) };
 
 /// Messages of a subscription that wait in the client, at most.
 const SUBSCRIPTION: usize = 1024;

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::consumer::{Consumer, Found};
 use super::message::{self, Terms};
-use super::source::{AGAIN, Entry, gone};
+use super::source::{Entry, gone};
 use crate::dial::nats::{Delivery, Heard, Pull, Told};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Handout, Kept, Position};
@@ -158,7 +158,7 @@ fn handout(delivery: Delivery, entry: &Entry, stream: &str) -> Handout {
 
 /// Shows progress while one message is in work, then tells what became of it.
 async fn settle(handout: Handout, word: Word, pace: Duration, shutdown: Shutdown) {
-    let mut kept = std::pin::pin!(handout.kept(AGAIN, shutdown));
+    let mut kept = std::pin::pin!(handout.kept(shutdown));
     let kept = loop {
         tokio::select! {
             biased;

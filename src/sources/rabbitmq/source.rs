@@ -17,12 +17,9 @@ use super::message::{self, Terms};
 use crate::dial;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{self, Handout, Kept, Position};
-use crate::task::{self, Backoff, Clock, Shutdown};
+use crate::task::{self, Clock, Shutdown};
 
 const CONSUME: &str = "consume from RabbitMQ";
-
-/// The pauses before an event that was not kept is handed out again.
-const AGAIN: Backoff = Backoff { base: Duration::from_secs(1), factor: 2.0, jitter: 0.2, cap: Duration::from_secs(30) };
 
 /// Before a message whose event was refused for good goes back to the queue, which would bring it
 /// again at once.
@@ -125,7 +122,7 @@ impl Source {
 
 /// Answers for one message.
 async fn settle(handout: Handout, acker: Acker, shutdown: Shutdown) -> lapin::Result<()> {
-    match handout.kept(AGAIN, shutdown.clone()).await {
+    match handout.kept(shutdown.clone()).await {
         Kept::Yes => acker.ack(BasicAckOptions::default()).await.map(drop),
         Kept::Never(fault) => {
             tracing::warn!(fault = fault.chain(), "an event is refused; its message goes back to the queue");

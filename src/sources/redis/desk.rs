@@ -8,14 +8,10 @@ use tokio::sync::Notify;
 
 use super::message::{self, Entry, Terms};
 use crate::fault::Retry;
-use crate::flow::{Position, Receipt, Received, Settle, Verdict};
-use crate::task::Backoff;
+use crate::flow::{Handout, Position, Receipt, Received, Settle, Verdict};
 
 /// Entries that were read and are not acknowledged, at most.
 const WINDOW: usize = 256;
-/// The pauses of an entry that the bus did not keep.
-const AGAIN: Backoff = Backoff { base: Duration::from_secs(1), factor: 2.0, jitter: 0.2, cap: Duration::from_secs(30) };
-
 struct Held {
     entry: Entry,
     attempt: u32,
@@ -109,11 +105,11 @@ impl Settle for Desk {
         let attempt = state.held.get(&position).map_or(1, |held| held.attempt);
         let pause = match verdict {
             Verdict::Ack => None,
-            Verdict::Dropped => Some(AGAIN.pause(attempt)),
+            Verdict::Dropped => Some(Handout::AGAIN.pause(attempt)),
             Verdict::Nack(fault) => Some(match fault.retry() {
-                Retry::After(pause) => pause.min(AGAIN.cap),
+                Retry::After(pause) => pause.min(Handout::AGAIN.cap),
                 // Refused for good, too: those after it would not fare better.
-                Retry::Backoff | Retry::Never => AGAIN.pause(attempt),
+                Retry::Backoff | Retry::Never => Handout::AGAIN.pause(attempt),
             }),
         };
         if let Some(pause) = pause {

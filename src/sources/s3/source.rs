@@ -1,7 +1,6 @@
 //! Listens to an object storage, and hands out what is heard.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,14 +14,11 @@ use crate::dial;
 use crate::event::Event;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{self, Handout, Kept, Poison, Position};
-use crate::task::{Backoff, Clock, Group, Shutdown};
+use crate::task::{Clock, Group, Shutdown};
 
 /// Events that are handed out and not settled, at most; then nothing is read, and the server drops what it has
 /// no room for.
 const WINDOW: usize = 512;
-
-/// The pauses before an event that was not kept is handed out again.
-const AGAIN: Backoff = Backoff { base: Duration::from_secs(1), factor: 2.0, jitter: 0.2, cap: Duration::from_secs(30) };
 
 /// What is listened to, in the mode `listen`, and where its events go.
 pub type Entry = flow::Entry<Config>;
@@ -100,7 +96,7 @@ impl Source {
         // Those that are settled are done with.
         while let Some(Some(_)) = settling.next().now_or_never() {}
         settling.spawn(async move {
-            if let Kept::Stopped = handout.insisting().kept(AGAIN, shutdown).await {
+            if let Kept::Stopped = handout.insisting().kept(shutdown).await {
                 tracing::warn!("an event was not kept before the stop, and is lost");
             }
             drop(room);

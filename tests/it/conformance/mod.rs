@@ -70,6 +70,7 @@ macro_rules! suite {
             delayed::a_delayed_event_arrives_after_its_delay_and_not_before,
             delayed::a_delayed_event_survives_a_restart,
             reading::readers_read_all_in_order_from_where_they_want_and_take_nothing_from_groups,
+            reading::what_is_behind_a_position_is_counted,
             reading::cancelling_a_reader_passes_over_nothing,
             reading::the_end_says_where_a_topic_ends_and_how_old_what_follows_is_at_least,
             store::a_batch_is_written_as_a_whole_or_not_at_all,

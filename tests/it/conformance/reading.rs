@@ -70,6 +70,26 @@ pub async fn readers_read_all_in_order_from_where_they_want_and_take_nothing_fro
     assert_eq!(ids(&read(&mut *other, 60).await), numbers(0..60));
 }
 
+pub async fn what_is_behind_a_position_is_counted(backend: &dyn Backend) {
+    let (topic, other) = (topic("behind"), topic("beside"));
+    let bus = backend.open().await;
+    if !readable(&*bus).await {
+        return;
+    }
+    assert_eq!(bus.behind(&topic, None).await.unwrap(), 0, "nobody published to it yet");
+    let mut reader = open(&*bus, &topic, None).await;
+    for range in [0..30, 30..60] {
+        publish(&*bus, &topic, numbers(range)).await;
+        publish(&*bus, &other, numbers(0..10)).await;
+    }
+    let read = read(&mut *reader, 60).await;
+    assert_eq!(bus.behind(&topic, None).await.unwrap(), 60);
+    for place in [0, 19, 29, 58, 59] {
+        let behind = bus.behind(&topic, Some(read[place].position)).await.unwrap();
+        assert_eq!(behind, 59 - place as u64, "behind event {place}");
+    }
+}
+
 pub async fn cancelling_a_reader_passes_over_nothing(backend: &dyn Backend) {
     let topic = topic("cancelled-reader");
     let bus = backend.open().await;

@@ -50,6 +50,8 @@ async fn the_operator_does_everything_with_what_its_account_may() {
         "{apiVersion: serving.knative.dev/v1, kind: Service, name: fn}",
         "{apiVersion: core.openfunction.io/v1beta2, kind: Function, name: fn}",
         "{apiVersion: dapr.io/v1alpha1, kind: Component, name: fn}",
+        "{apiVersion: http.keda.sh/v1alpha1, kind: HTTPScaledObject, name: fn}",
+        "{apiVersion: http.keda.sh/v1beta1, kind: InterceptorRoute, name: fn}",
     ] {
         rig.apply(&shared.replace("sink: {uri: 'http://ship:8080/'}", &format!("ref: {sink}"))).await;
         let kind = sink.split(", ").nth(1).unwrap().trim_start_matches("kind: ");

@@ -89,6 +89,13 @@ async fn two_are_one_whatever_is_killed(bus: &str) {
     }
     process.kill().await;
     let process = run.start().await;
+    eventually("the lag of what is joined is told", || async {
+        let metrics = Client::new().get(&process.admin("/metrics")).await.unwrap().body;
+        ["a", "b"]
+            .iter()
+            .all(|name| metrics.contains(&format!("penstock_consumer_lag{{topic=\"default-clients-{name}\"")))
+    })
+    .await;
     assert_eq!(process.stop().await, Some(0));
     let bodies = bodies(&receiver);
     let mut seen: Vec<_> = bodies.iter().map(ids).collect();

@@ -6,7 +6,6 @@ package conformance
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
