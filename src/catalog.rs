@@ -151,6 +151,8 @@ pub enum BusConfig {
     Jetstream(Box<jetstream::config::Config>),
     Kafka(Box<buses::kafka::config::Config>),
     Redis(Box<redis::config::Config>),
+    /// A Component of Dapr's, which is daprd's to open.
+    Component,
 }
 
 /// A bus, and the store that its back end is as well.
@@ -184,6 +186,10 @@ pub async fn open(config: BusConfig, folder: &Path, clock: &Clock) -> Result<Ope
         BusConfig::Redis(config) => {
             let bus = Arc::new(redis::Redis::open(*config).await?);
             Ok(Opened { bus: bus.clone(), store: bus })
+        }
+        BusConfig::Component => {
+            let message = "a bus that is a Dapr Component is reached through daprd alone";
+            Err(Fault::new(FaultKind::Unsupported, "open a bus", message))
         }
     }
 }

@@ -194,13 +194,16 @@ pub struct SentinelSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub struct EmbeddedBus {}
 
-/// Any Dapr pub/sub component as a bus.
+/// Any Dapr pub/sub component as a bus: one that is there, by its name, or one that is described here.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ComponentBus {
+    /// The name of a Dapr Component of the same namespace (of each user's, for a `ClusterEventBus`). It excludes the
+    /// other fields.
+    pub name: Option<String>,
     /// The component's type, such as `pubsub.azure.servicebus.topics`.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Option<String>,
     pub version: Option<String>,
     /// As in a Dapr Component: `name` with `value` or `secretKeyRef`.
     pub metadata: Option<Vec<Object>>,

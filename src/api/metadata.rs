@@ -33,6 +33,30 @@ pub enum Shape {
 /// A key that a kind reads: its name and its shape.
 pub type Key = (&'static str, Shape);
 
+/// The keys of `connectionBackoff`.
+const BACKOFF: [Key; 5] = [
+    ("connectionBackoff.duration", Shape::Text),
+    ("connectionBackoff.steps", Shape::Number),
+    ("connectionBackoff.factor", Shape::Any),
+    ("connectionBackoff.jitter", Shape::Any),
+    ("connectionBackoff.cap", Shape::Text),
+];
+
+/// All keys of a source that connects to a server: its own, and those of `connectionBackoff`.
+///
+/// # Panics
+/// When `ALL` is not as many as both have: at compile time, where it is called for a constant.
+pub const fn connected<const OWN: usize, const ALL: usize>(own: [Key; OWN]) -> [Key; ALL] {
+    assert!(OWN + BACKOFF.len() == ALL, "as many as both have");
+    let mut all = [BACKOFF[0]; ALL];
+    let mut index = 0;
+    while index < ALL {
+        all[index] = if index < OWN { own[index] } else { BACKOFF[index - OWN] };
+        index += 1;
+    }
+    all
+}
+
 /// Where the keys stand in a Component.
 pub fn path() -> FieldPath {
     FieldPath::root().field("spec").field("metadata")

@@ -11,6 +11,7 @@ pub mod duration;
 pub mod event_bus;
 pub mod event_source;
 pub mod filter;
+pub mod keep;
 pub mod metadata;
 pub mod problem;
 pub mod quantity;
@@ -21,6 +22,7 @@ pub mod status;
 pub mod trigger;
 pub mod value;
 
+pub use keep::Keep;
 pub use problem::{FieldPath, Problem, Problems};
 pub use reference::{ObjectRef, SinkSpec};
 pub use secret::{Secret, SecretKeyRef, SecretSource, SecretValue, Secrets};

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -119,8 +119,7 @@ impl Admin {
                 "no journal is kept: this process routes nothing, or --journal is 0",
             );
         };
-        let accepted = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-        ledger.answer(request.uri().path(), accepted.contains("application/json")).await
+        ledger.answer(request.uri().path(), ledger::wants_json(request)).await
     }
 
     fn metrics(&self) -> Answer {
@@ -131,10 +130,6 @@ impl Admin {
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(telemetry::CONTENT_TYPE));
         answer
     }
-}
-
-fn is_ledger(path: &str) -> bool {
-    path.strip_prefix(ledger::PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl Handler for Admin {
@@ -149,7 +144,7 @@ impl Handler for Admin {
             "/metrics" => self.metrics(),
             "/livez" => self.live(),
             "/readyz" => self.ready(),
-            path if is_ledger(path) => self.explain(&request).await,
+            path if ledger::is_path(path) => self.explain(&request).await,
             _ => listen::text(StatusCode::NOT_FOUND, "known paths: /metrics /livez /readyz /explain /explain/ID"),
         }
     }

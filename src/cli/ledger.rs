@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use http::{Request, StatusCode};
 use serde_json::json;
 
 use super::explain::render;
@@ -21,13 +21,29 @@ use crate::router::route::Trigger;
 use crate::task::{self, Clock};
 
 /// Where it is served; below it by the id of an event.
-pub const PATH: &str = "/explain";
+const PATH: &str = "/explain";
 
 /// As many events are listed at most.
-const LISTED: usize = 100;
+pub const LISTED: usize = 100;
 
 /// Of as many subscribers that join events it is told what they hold.
 const JOINING: usize = 32;
+
+/// Whether the ledger is served there.
+pub fn is_path(path: &str) -> bool {
+    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The id that a path of the ledger asks for, as it is written there; nothing where the list is.
+pub fn asked_id(path: &str) -> Option<&str> {
+    path.strip_prefix(PATH)?.strip_prefix('/').filter(|id| !id.is_empty())
+}
+
+/// Whether the answer is to be JSON.
+pub fn wants_json<T>(request: &Request<T>) -> bool {
+    let accepted = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("application/json"))
+}
 
 /// A Trigger, and where its subscribers that join events keep what they hold.
 pub struct Known {
@@ -101,10 +117,7 @@ impl Ledger {
 
     /// Answers a request for `path`, which begins with [`PATH`]; as JSON when asked for.
     pub async fn answer(self: Arc<Self>, path: &str, as_json: bool) -> Answer {
-        let Some(id) = path.strip_prefix(PATH).and_then(|rest| rest.strip_prefix('/')).filter(|id| !id.is_empty())
-        else {
-            return self.list(as_json);
-        };
+        let Some(id) = asked_id(path) else { return self.list(as_json) };
         let Some(id) = decoded(id) else {
             return listen::text(StatusCode::BAD_REQUEST, "the id after /explain/ is not percent-encoded UTF-8");
         };
@@ -201,7 +214,8 @@ fn attributes(event: &Event) -> serde_json::Map<String, serde_json::Value> {
     required.chain(others).map(|(name, value)| (name, value.into())).collect()
 }
 
-fn typed(text: String, as_json: bool) -> Answer {
+/// An answer of this content type.
+pub fn typed(text: String, as_json: bool) -> Answer {
     let kind = if as_json { "application/json" } else { "text/plain; charset=utf-8" };
     let mut answer = Answer::new(http_body_util::Full::new(text.into()));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -58,13 +58,11 @@ impl Telling {
         if self.show_data { Values::Shown } else { Values::Redacted }
     }
 
-    /// The same, for the command line of a child process, which nobody asks for its journal.
-    pub fn arguments(&self) -> Vec<&'static str> {
-        [(self.quiet, "--quiet"), (self.show_data, "--show-data"), (true, "--journal=0")]
-            .iter()
-            .filter(|(set, _)| *set)
-            .map(|(_, word)| *word)
-            .collect()
+    /// The same, for the command line of a child process.
+    pub fn arguments(&self) -> Vec<String> {
+        let set = [(self.quiet, "--quiet"), (self.show_data, "--show-data")];
+        let set = set.iter().filter(|(set, _)| *set).map(|(_, word)| (*word).to_owned());
+        set.chain([format!("--journal={}", self.journal)]).collect()
     }
 }
 

@@ -1,9 +1,9 @@
 //! A bus as a Component.
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
-use super::{Component, Secrets, Setting, client_settings, object, untouched, write};
-use crate::api::event_bus::{BusSpec, ComponentBus};
+use super::{Component, Secrets, Setting, client_settings, foreign, object, write};
+use crate::api::event_bus::BusSpec;
 use crate::api::metadata::Key;
 use crate::api::{FieldPath, Problems};
 use crate::buses::embedded::config as embedded;
@@ -43,7 +43,9 @@ pub fn bus(
         "jetstream" | "nats" | "natsStreaming" => ("eventbus.jetstream", &jetstream::KEYS),
         "kafka" => ("eventbus.kafka", &kafka::KEYS),
         "redis" => ("eventbus.redis", &redis::KEYS),
-        "component" => return spec.component.as_ref().map(|component| foreign(name, component, &path, problems)),
+        "component" => {
+            return spec.component.as_ref().map(|raw| foreign::component(name, raw, &path, secrets, problems));
+        }
         _ => {
             problems.unsupported(&path, &format!("the {kind} bus behind Dapr"));
             return None;
@@ -69,36 +71,4 @@ pub fn bus(
     let common = COMMON.iter().filter_map(|field| Some(((*field).to_owned(), members.get(*field)?.clone())));
     write(&mut component, &common.collect(), keys, &[], secrets, (&root, problems));
     Some(component)
-}
-
-/// Any Dapr pub/sub, as it was written.
-fn foreign(name: &str, raw: &ComponentBus, path: &FieldPath, problems: &mut Problems) -> Component {
-    let mut component = Component::new(name, raw.kind.as_str());
-    if let Some(version) = &raw.version {
-        component.version.clone_from(version);
-    }
-    if raw.secret_store.as_deref().is_some_and(|store| store != "kubernetes") {
-        problems.unsupported(&path.field("secretStore"), "a secret store other than kubernetes");
-    }
-    for (index, entry) in raw.metadata.iter().flatten().enumerate() {
-        let path = path.field("metadata").index(index);
-        let entry = json!(entry);
-        let Some(key) = entry["name"].as_str() else {
-            problems.push(&path.field("name"), "required (text) and missing");
-            continue;
-        };
-        let setting = match (&entry["value"], &entry["secretKeyRef"]) {
-            (Json::Null, Json::Null) => Err("needs \"value\" or \"secretKeyRef\"".to_owned()),
-            (Json::Null, reference) => {
-                serde_json::from_value(reference.clone()).map(Setting::Key).map_err(|error| error.to_string())
-            }
-            (Json::String(text), _) => untouched(text.clone()).map(Setting::Value),
-            (other, _) => untouched(other.to_string()).map(Setting::Value),
-        };
-        match setting {
-            Ok(setting) => component.set(key, setting),
-            Err(reason) => problems.push(&path, reason),
-        }
-    }
-    component
 }

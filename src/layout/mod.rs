@@ -9,11 +9,13 @@
 
 mod bus;
 mod component;
+mod foreign;
 mod plan;
 mod source;
 
 pub use bus::{back_end, bus};
 pub use component::{Component, Setting};
+pub use foreign::{CONSUMER, described, judge as judge_foreign};
 pub use plan::{EventBus, Feed, Router, direct, feed, intake_plan, object, router_plan, without_nulls};
 pub use source::{Event, events, kinds, source};
 

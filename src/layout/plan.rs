@@ -54,7 +54,11 @@ pub struct Router<'a> {
 
 /// The plan of `penstock router`.
 pub fn router_plan(router: Router<'_>) -> Json {
-    let EventBus { name, namespace, spec } = router.event_bus;
+    let EventBus { name, namespace, mut spec } = router.event_bus;
+    // Nothing of it is inherited, and it may hold secrets.
+    if let Some(Json::Object(component)) = spec.get_mut("component") {
+        component.remove("metadata");
+    }
     let mut plan = json!({
         "bus": {"component": router.bus}, "group": router.group,
         "eventBus": {"name": name, "namespace": namespace, "spec": spec},

@@ -4,7 +4,7 @@
 //! frame must come again, or nobody hears the answer, the events that are settled are remembered ([`Done`])
 //! and passed over when it does.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,15 +29,21 @@ pub(super) type Mark = (Position, u64);
 
 pub(super) fn mark(inbound: &Inbound) -> Mark {
     let mut hasher = DefaultHasher::new();
-    if let Ok(event) = &inbound.event {
-        (event.source(), event.id()).hash(&mut hasher);
+    match &inbound.event {
+        Ok(event) => (event.source(), event.id()).hash(&mut hasher),
+        Err(poison) => poison.bytes.hash(&mut hasher),
     }
     (inbound.position, hasher.finish())
 }
 
-/// Events that are settled although the frames they came in were not. Bounded.
+/// What is known of the events of a topic that come again. Bounded.
 #[derive(Debug, Default)]
-pub(super) struct Done(Mutex<Marks>);
+pub(super) struct Done {
+    /// Those that are settled although the frames they came in were not.
+    settled: Mutex<Marks>,
+    /// How often those were refused that come alone, from a component that does not tell.
+    refused: Mutex<Counts>,
+}
 
 #[derive(Debug, Default)]
 struct Marks {
@@ -46,7 +52,48 @@ struct Marks {
     order: VecDeque<Mark>,
 }
 
+#[derive(Debug, Default)]
+struct Counts {
+    known: HashMap<Mark, u32>,
+    /// As above.
+    order: VecDeque<Mark>,
+}
+
 impl Done {
+    /// The number of the attempt at an event whose origin does not tell it: one more than it was refused.
+    pub fn attempt(&self, mark: &Mark) -> u32 {
+        self.counts(|counts| counts.known.get(mark).copied().unwrap_or_default().saturating_add(1))
+    }
+
+    fn refuse(&self, mark: &Mark) {
+        self.counts(|counts| {
+            let count = counts.known.entry(*mark).or_insert_with(|| {
+                counts.order.push_back(*mark);
+                0
+            });
+            *count = count.saturating_add(1);
+            while counts.order.len() > MAX_DONE {
+                if let Some(oldest) = counts.order.pop_front() {
+                    counts.known.remove(&oldest);
+                }
+            }
+        });
+    }
+
+    /// After this, the event begins anew when it comes again.
+    fn accept(&self, mark: &Mark) {
+        self.counts(|counts| {
+            counts.known.remove(mark);
+            if counts.known.is_empty() {
+                counts.order.clear();
+            }
+        });
+    }
+
+    fn counts<T>(&self, work: impl FnOnce(&mut Counts) -> T) -> T {
+        work(&mut self.refused.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     pub fn contains(&self, mark: &Mark) -> bool {
         self.with(|marks| marks.known.contains(mark))
     }
@@ -80,7 +127,7 @@ impl Done {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Marks) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.settled.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -133,6 +180,13 @@ impl Unanswered {
         }
     }
 
+    /// Notes what became of an event that came alone. One of a frame brings the number of its attempt along.
+    fn alone(&self, note: impl FnOnce(&Done, &Mark)) {
+        if let [mark] = self.marks.as_slice() {
+            note(&self.done, mark);
+        }
+    }
+
     fn answer(&self) {
         let Some(room) = self.room.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let failed = self.failed.load(Ordering::SeqCst);
@@ -151,8 +205,16 @@ impl Unanswered {
 impl Settle for Unanswered {
     fn settle(&self, token: u64, verdict: Verdict) {
         match (verdict, usize::try_from(token).ok().and_then(|index| self.settled.get(index))) {
-            (Verdict::Ack, Some(settled)) => settled.store(true, Ordering::SeqCst),
-            _ => self.failed.store(true, Ordering::SeqCst),
+            (Verdict::Ack, Some(settled)) => {
+                settled.store(true, Ordering::SeqCst);
+                self.alone(Done::accept);
+            }
+            (verdict, _) => {
+                if matches!(verdict, Verdict::Nack(_)) {
+                    self.alone(Done::refuse);
+                }
+                self.failed.store(true, Ordering::SeqCst);
+            }
         }
         if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.answer();

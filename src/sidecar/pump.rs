@@ -271,7 +271,11 @@ impl Pump {
     ) -> Result<(), Ended> {
         let events = match self.settings.frames {
             Frames::On => frames::read(&message.data),
-            Frames::Off => vec![Inbound::bare(envelope::read(&message))],
+            Frames::Off => {
+                let mut alone = Inbound::bare(envelope::read(&message));
+                alone.attempt = self.done.attempt(&answer::mark(&alone));
+                vec![alone]
+            }
         };
         if events.is_empty() {
             let heard = answer::send(room, message.id, Answer::Success);

@@ -17,6 +17,8 @@ pub struct S3Event {
     /// `webhook` or `listen`.
     pub mode: String,
     pub endpoint: Option<String>,
+    /// The authority that signed the certificate of an `https` endpoint; those of the system when absent.
+    pub ca_cert: Option<SecretSource>,
     pub bucket: Option<String>,
     pub region: Option<String>,
     /// When absent, `["s3:ObjectCreated:*"]` when listening, and all that are posted otherwise.

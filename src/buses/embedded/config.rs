@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::api::event_bus::BusSpec;
 use crate::api::metadata::{self, Key, Metadata, Shape};
-use crate::api::{FieldPath, Problems, duration, quantity};
+use crate::api::{FieldPath, Keep, Problems};
 
 /// The keys of a Component's metadata.
 pub const KEYS: [Key; 3] =
@@ -25,10 +25,11 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
+        let Keep { age, bytes, dedup_window } = Keep::default();
         Self {
-            retention_age: Duration::from_secs(168 * 3600),
-            retention_bytes: 10 << 30,
-            dedup_window: Duration::from_secs(300),
+            retention_age: age,
+            retention_bytes: bytes.unwrap_or(10 << 30),
+            dedup_window,
             // Four times the broker defaults of 1 MiB: nothing that fits a broker is refused here.
             max_event_bytes: 4 << 20,
         }
@@ -39,30 +40,10 @@ impl Config {
     /// Reads `retention` and `dedupWindow` of the bus whose spec stands at `path`. What is wrong is
     /// reported, and the default stands in for it.
     pub fn parse(spec: &BusSpec, path: &FieldPath, problems: &mut Problems) -> Self {
-        let mut config = Self::default();
-        let retention = spec.retention.clone().unwrap_or_default();
-        let at = path.field("retention");
-        if let Some(age) = &retention.age {
-            match duration::parse(age) {
-                Ok(age) if age.is_zero() => problems.push(&at.field("age"), "must be more than nothing"),
-                Ok(age) => config.retention_age = age,
-                Err(reason) => problems.push(&at.field("age"), reason),
-            }
-        }
-        if let Some(size) = &retention.size {
-            match quantity::parse(size) {
-                Ok(0) => problems.push(&at.field("size"), "must be more than nothing"),
-                Ok(size) => config.retention_bytes = size,
-                Err(reason) => problems.push(&at.field("size"), reason),
-            }
-        }
-        if let Some(window) = &spec.dedup_window {
-            match duration::parse(window) {
-                Ok(window) => config.dedup_window = window,
-                Err(reason) => problems.push(&path.field("dedupWindow"), reason),
-            }
-        }
-        config
+        let Keep { age, bytes, dedup_window } = Keep::parse(spec, path, problems);
+        let default = Self::default();
+        let retention_bytes = bytes.unwrap_or(default.retention_bytes);
+        Self { retention_age: age, retention_bytes, dedup_window, ..default }
     }
 
     /// Reads the metadata of a Component. What is wrong is reported, and the default stands in for

@@ -1,10 +1,10 @@
 //! The settings of a Kafka bus.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use crate::api::Keep;
 use crate::api::client::{self, Endpoint, Sasl, Tls};
 use crate::api::event_bus::{BusSpec, KafkaBus, RetentionSpec};
 use crate::api::metadata::{self, Key, Metadata, Shape, Values};
@@ -94,21 +94,6 @@ pub struct Config {
     pub keep: Keep,
 }
 
-/// What a topic keeps that is made. `retention` is one thing for all back ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keep {
-    /// Events older than this are deleted, read or not.
-    pub age: Duration,
-    /// The oldest events of a topic are deleted, read or not, while it takes more than this.
-    pub bytes: Option<u64>,
-}
-
-impl Default for Keep {
-    fn default() -> Self {
-        Self { age: Duration::from_secs(168 * 3600), bytes: None }
-    }
-}
-
 impl Config {
     /// Reads the settings that stand at `path`.
     pub fn parse(raw: &KafkaBus, path: &FieldPath, secrets: &dyn Secrets, problems: &mut Problems) -> Self {
@@ -136,9 +121,8 @@ impl Config {
         }
     }
 
-    /// Reads the metadata of a Component: the settings, and the part of the spec that is one thing for
-    /// all back ends. `None` when something is wrong.
-    pub fn from_metadata(metadata: &Metadata, problems: &mut Problems) -> Option<(Self, BusSpec)> {
+    /// Reads the metadata of a Component; `None` when something is wrong.
+    pub fn from_metadata(metadata: &Metadata, problems: &mut Problems) -> Option<Self> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Raw {
@@ -155,7 +139,8 @@ impl Config {
         kafka.config = Some(client.collect());
         let config = Self::parse(&kafka, &metadata::path(), &Values(metadata), problems);
         let spec = BusSpec { retention, ..BusSpec::default() };
-        (problems.len() == before).then_some((config, spec))
+        let keep = Keep::parse(&spec, &metadata::path(), problems);
+        (problems.len() == before).then_some(config.keeping(keep))
     }
 
     /// Names the topics beside the events after the bus `name`, of a cluster's bus when `namespace` is

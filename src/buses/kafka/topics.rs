@@ -47,7 +47,7 @@ impl Topics {
             return Ok(());
         }
         let config = &self.cluster.config;
-        let Keep { age, bytes } = &config.keep;
+        let Keep { age, bytes, .. } = &config.keep;
         let age = age.as_millis().to_string();
         // Kafka counts each partition by itself.
         let share = bytes.map(|bytes| (bytes / u64::from(config.partitions.unsigned_abs().max(1))).max(1).to_string());

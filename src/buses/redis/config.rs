@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use crate::api::Keep;
 use crate::api::client::{self, Endpoint, Tls};
 use crate::api::event_bus::{BusSpec, RedisBus, RetentionSpec, SentinelSpec};
 use crate::api::metadata::{self, Key, Metadata, Shape, Values};
@@ -45,24 +46,8 @@ pub struct Config {
     pub prefix: String,
     /// How long an event may be without a sign of its reader before others get it.
     pub ack_wait: Duration,
+    /// The size counts for each topic: the memory that it takes.
     pub keep: Keep,
-}
-
-/// What a stream keeps. `retention` and `dedupWindow` are one thing for all back ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keep {
-    /// Events older than this are deleted, read or not.
-    pub age: Duration,
-    /// The oldest events of a topic are deleted, read or not, while it takes more memory than this.
-    pub bytes: Option<u64>,
-    /// How long a second event of the same source and id is recognised; not at all when zero.
-    pub dedup_window: Duration,
-}
-
-impl Default for Keep {
-    fn default() -> Self {
-        Self { age: Duration::from_secs(168 * 3600), bytes: None, dedup_window: Duration::from_secs(300) }
-    }
 }
 
 /// How the servers belong together.
@@ -106,9 +91,8 @@ impl Config {
         }
     }
 
-    /// Reads the metadata of a Component: the settings, and the part of the spec that is one thing for
-    /// all back ends. `None` when something is wrong.
-    pub fn from_metadata(metadata: &Metadata, problems: &mut Problems) -> Option<(Self, BusSpec)> {
+    /// Reads the metadata of a Component; `None` when something is wrong.
+    pub fn from_metadata(metadata: &Metadata, problems: &mut Problems) -> Option<Self> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Raw {
@@ -121,7 +105,8 @@ impl Config {
         let Raw { redis, retention, dedup_window } = metadata::read(metadata, &KEYS, problems)?;
         let config = Self::parse(&redis, &metadata::path(), &Values(metadata), problems);
         let spec = BusSpec { retention, dedup_window, ..BusSpec::default() };
-        (problems.len() == before).then_some((config, spec))
+        let keep = Keep::parse(&spec, &metadata::path(), problems);
+        (problems.len() == before).then_some(config.keeping(keep))
     }
 
     /// Names the keys after the bus `name`, of a cluster's bus when `namespace` is empty. Two buses

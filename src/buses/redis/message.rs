@@ -30,6 +30,13 @@ pub(super) struct Entry {
     pub fields: Vec<(Bytes, Bytes)>,
 }
 
+impl Entry {
+    /// What it takes in memory, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+}
+
 impl FromRedisValue for Entry {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         let (id, attempt, flat): (String, u32, Vec<Vec<u8>>) = redis::from_redis_value(value)?;

@@ -21,6 +21,9 @@ use crate::task::{self, Shutdown};
 
 /// Entries that are fetched and not handed out, at most: what a stopped reader costs in memory.
 const WINDOW: usize = 512;
+/// Bytes of these after which nothing is fetched. One more fetch may have begun before, so that a stopped reader costs
+/// 16 MiB at most.
+const WINDOW_BYTES: usize = 8 << 20;
 /// A fetch ends when it has more than so many bytes; one that is larger comes alone.
 pub(super) const FETCH_BYTES: usize = 4 << 20;
 /// Words in one call.
@@ -184,7 +187,7 @@ impl Pull {
     }
 
     async fn fetch(&self) -> Result<Rest, Fault> {
-        let room = self.seat.room(self.max, WINDOW);
+        let room = self.seat.room(self.max, WINDOW, WINDOW_BYTES);
         if room == 0 {
             return Ok(Rest::Full);
         }

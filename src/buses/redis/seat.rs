@@ -35,6 +35,8 @@ struct Hand {
     receipts: BTreeMap<u64, Position>,
     next_receipt: u64,
     ready: VecDeque<Entry>,
+    /// Of what is ready.
+    ready_bytes: usize,
     words: VecDeque<Word>,
     failed: Option<Fault>,
 }
@@ -56,6 +58,7 @@ impl Seat {
         let mut hand = lock(&self.hand);
         for entry in entries {
             if hand.held.insert(entry.position, entry.attempt).is_none() {
+                hand.ready_bytes += entry.size();
                 hand.ready.push_back(entry);
             }
         }
@@ -63,9 +66,13 @@ impl Seat {
         self.filled.notify_one();
     }
 
-    /// How many more may be held when `max` may be, with at most `ahead` that are ready.
-    pub(super) fn room(&self, max: usize, ahead: usize) -> usize {
+    /// How many more may be held when `max` may be, with at most `ahead` that are ready; none while as many bytes are
+    /// ready as these.
+    pub(super) fn room(&self, max: usize, ahead: usize, bytes: usize) -> usize {
         let hand = lock(&self.hand);
+        if hand.ready_bytes >= bytes {
+            return 0;
+        }
         max.saturating_sub(hand.held.len()).min(ahead.saturating_sub(hand.ready.len()))
     }
 
@@ -73,6 +80,7 @@ impl Seat {
     pub(super) fn ready(&self) -> Vec<(u64, Entry)> {
         let mut hand = lock(&self.hand);
         let ready = std::mem::take(&mut hand.ready);
+        hand.ready_bytes = 0;
         let numbered = ready.into_iter().map(|entry| {
             let number = hand.next_receipt;
             hand.next_receipt += 1;
@@ -108,6 +116,7 @@ impl Seat {
         hand.held.clear();
         hand.receipts.clear();
         hand.ready.clear();
+        hand.ready_bytes = 0;
         drop(hand);
         self.filled.notify_one();
     }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde_json::{Value as Json, json};
 
 use super::config::{Config, Topology};
@@ -53,10 +55,10 @@ fn a_component_says_the_same_with_dots() {
     };
     let mut problems = Problems::new();
     let pairs = [("address", "a:1"), ("password", "hunter2"), ("tls.ca", "pem"), ("dedupWindow", "1m")];
-    let (config, spec) = Config::from_metadata(&metadata(&pairs), &mut problems).unwrap();
+    let config = Config::from_metadata(&metadata(&pairs), &mut problems).unwrap();
     assert_eq!((config.password.unwrap().expose(), config.servers.len()), ("hunter2", 1));
     assert!(config.tls.unwrap().ca.is_some());
-    assert_eq!(spec.dedup_window.as_deref(), Some("1m"));
+    assert_eq!((config.keep.dedup_window, config.keep.bytes), (Duration::from_secs(60), None));
     for (pairs, said) in [
         (vec![("adress", "a:1")], "spec.metadata.adress: unknown field \"adress\" (did you mean \"address\"?"),
         (

@@ -2,19 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value as Json;
+
 use super::one;
 use crate::api::event_bus::{AllowedNamespaces, BusSpec, NatsBlock};
 use crate::api::{FieldPath, Problems, Secrets, value};
 use crate::buses::{embedded, jetstream, kafka, redis};
-use crate::cli::documents::Documents;
+use crate::cli::documents::{Document, Documents};
 use crate::cli::report::Report;
+use crate::layout;
 use crate::router::route::{BusDefaults, DEFAULT_BUS};
 
 /// The back ends, in the order of the documentation.
 const BACK_ENDS: [&str; 7] = ["nats", "natsStreaming", "jetstream", "kafka", "redis", "embedded", "component"];
 
-/// Those that run.
-const SUPPORTED: [&str; 6] = ["nats", "natsStreaming", "jetstream", "kafka", "redis", "embedded"];
 /// Whether it was built with the feature that Kafka needs.
 const KAFKA: bool = cfg!(feature = "kafka");
 
@@ -40,6 +41,7 @@ impl Buses {
         for bus in &documents.buses {
             let defaults = one(report, &bus.origin, |problems| {
                 judge(&bus.spec.bus, &path, secrets, problems);
+                judge_named(&bus.spec.bus, &bus.namespace, documents, problems);
                 BusDefaults::parse(&bus.name, &bus.namespace, &bus.spec.bus, &path, problems)
             });
             let key = (bus.namespace.clone(), bus.name.clone());
@@ -49,6 +51,7 @@ impl Buses {
         for bus in &documents.cluster_buses {
             let defaults = one(report, &bus.origin, |problems| {
                 judge(&bus.spec.bus, &path, secrets, problems);
+                judge_named(&bus.spec.bus, "", documents, problems);
                 if let Some(allowed) = &bus.spec.allowed_namespaces {
                     let from = judge_namespaces(allowed, &path.field("allowedNamespaces"), problems);
                     closed.extend((from == Some(From::Same)).then(|| bus.name.clone()));
@@ -137,16 +140,47 @@ fn judge(spec: &BusSpec, path: &FieldPath, secrets: &dyn Secrets, problems: &mut
     if let Some(raw) = &spec.redis {
         redis::config::Config::parse(raw, &path.field("redis"), secrets, problems);
     }
-    if let Some(component) = &spec.component
-        && !component.kind.starts_with("pubsub.")
-    {
-        let message = format!("{:?} is no pub/sub component", component.kind);
-        problems.push_help(&path.field("component").field("type"), message, "such as \"pubsub.rabbitmq\"");
+    if let Some(raw) = &spec.component {
+        layout::judge_foreign(raw, &path.field("component"), problems);
+        for (field, set) in [("retention", spec.retention.is_some()), ("dedupWindow", spec.dedup_window.is_some())] {
+            if set {
+                problems.warn(&path.field(field), "has no effect: what the Component says counts");
+            }
+        }
     }
     // What is kept, and for how long, is one thing for all back ends.
     embedded::config::Config::parse(spec, path, problems);
-    for name in set.into_iter().filter(|name| !SUPPORTED.contains(name)) {
-        problems.unsupported(&path.field(name), &format!("the {name} bus"));
+}
+
+/// Whether a bus among the documents names the Component.
+pub(super) fn is_named(component: &Document<Json>, documents: &Documents) -> bool {
+    let names = |spec: &BusSpec| spec.component.as_ref().is_some_and(|raw| raw.name.as_ref() == Some(&component.name));
+    let buses = documents.buses.iter().filter(|bus| bus.namespace == component.namespace);
+    buses.map(|bus| &bus.spec.bus).chain(documents.cluster_buses.iter().map(|bus| &bus.spec.bus)).any(names)
+}
+
+/// Judges the Component that a bus names, as far as it is among the documents. When none is, it may live elsewhere.
+fn judge_named(spec: &BusSpec, namespace: &str, documents: &Documents, problems: &mut Problems) {
+    let Some(name) = spec.component.as_ref().and_then(|component| component.name.as_deref()) else { return };
+    let path = FieldPath::root().field("spec").field("component").field("name");
+    let found = documents.named(namespace, name);
+    for component in &found {
+        match layout::described(&component.spec) {
+            Ok(described) => {
+                let mut own = Problems::new();
+                layout::judge_foreign(&described, &FieldPath::root(), &mut own);
+                for problem in own.iter().chain(own.not_supported()) {
+                    problems.push(&path, format!("Component {}/{name}: {problem}", component.namespace));
+                }
+            }
+            Err(why) => problems.push(&path, format!("Component {}/{name}: {why}", component.namespace)),
+        }
+    }
+    if found.is_empty() && !documents.components.is_empty() {
+        let known: Vec<String> =
+            documents.components.iter().map(|known| format!("{}/{}", known.namespace, known.name)).collect();
+        let message = format!("no Component {name:?} among the documents (there: {})", known.join(", "));
+        problems.warn(&path, message);
     }
 }
 

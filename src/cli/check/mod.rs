@@ -21,7 +21,7 @@ pub use output::Format;
 use super::documents::{self, Documents, Origin};
 use super::report::Report;
 use crate::api::event_source::EventSourceSpec;
-use crate::api::{Problems, Secrets, secret::Unresolved};
+use crate::api::{FieldPath, Problems, Secrets, secret::Unresolved};
 use bus::Buses;
 
 /// Finds every mistake in YAML before anything runs: with file, line, field and what is known instead
@@ -72,6 +72,11 @@ pub fn judge(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) 
     }
     for document in &documents.triggers {
         one(report, &document.origin, |problems| trigger::judge(document, documents, &buses, problems));
+    }
+    for component in documents.components.iter().filter(|component| !bus::is_named(component, documents)) {
+        one(report, &component.origin, |problems| {
+            problems.warn(&FieldPath::root(), "ignored: no EventBus names this Component (spec.component.name)");
+        });
     }
     webhooks::judge_together(documents, report);
     collision::judge(documents, &buses, report);

@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::api::Problems;
-use crate::api::event_bus::BusSpec;
-use crate::api::metadata::{self, Metadata};
+use crate::api::metadata::Metadata;
 #[cfg(feature = "kafka")]
 use crate::buses::kafka;
 use crate::buses::{embedded, jetstream, redis};
@@ -134,40 +132,19 @@ pub fn embedded(_: &str, metadata: &Metadata, problems: &mut Problems) -> Option
 
 /// The stream is named after the bus when the Component names none.
 pub fn jetstream(name: &str, metadata: &Metadata, problems: &mut Problems) -> Option<BusConfig> {
-    let (config, spec) = jetstream::config::Config::from_metadata(metadata, problems)?;
-    let Kept { age, bytes, dedup_window } = kept(&spec, problems);
-    let keep = jetstream::config::Keep { age, bytes, dedup_window };
-    Some(BusConfig::Jetstream(Box::new(config.of_bus("", name).keeping(keep))))
+    let config = jetstream::config::Config::from_metadata(metadata, problems)?;
+    Some(BusConfig::Jetstream(Box::new(config.of_bus("", name))))
 }
 
 /// The topics beside the events are named after the bus.
 #[cfg(feature = "kafka")]
 pub fn kafka(name: &str, metadata: &Metadata, problems: &mut Problems) -> Option<BusConfig> {
-    let (config, spec) = kafka::config::Config::from_metadata(metadata, problems)?;
-    let Kept { age, bytes, .. } = kept(&spec, problems);
-    let keep = kafka::config::Keep { age, bytes };
-    Some(BusConfig::Kafka(Box::new(config.of_bus("", name).keeping(keep))))
+    let config = kafka::config::Config::from_metadata(metadata, problems)?;
+    Some(BusConfig::Kafka(Box::new(config.of_bus("", name))))
 }
 
 /// The bus begins the names of its keys.
 pub fn redis(name: &str, metadata: &Metadata, problems: &mut Problems) -> Option<BusConfig> {
-    let (config, spec) = redis::config::Config::from_metadata(metadata, problems)?;
-    let Kept { age, bytes, dedup_window } = kept(&spec, problems);
-    let keep = redis::config::Keep { age, bytes, dedup_window };
-    Some(BusConfig::Redis(Box::new(config.of_bus("", name).keeping(keep))))
-}
-
-/// What a bus on a server keeps.
-struct Kept {
-    age: Duration,
-    /// A server refuses to set aside what it does not have, so there is no default size.
-    bytes: Option<u64>,
-    dedup_window: Duration,
-}
-
-/// `retention` and `dedupWindow` are one thing for all back ends.
-fn kept(spec: &BusSpec, problems: &mut Problems) -> Kept {
-    let sized = spec.retention.as_ref().is_some_and(|retention| retention.size.is_some());
-    let kept = embedded::config::Config::parse(spec, &metadata::path(), problems);
-    Kept { age: kept.retention_age, bytes: sized.then_some(kept.retention_bytes), dedup_window: kept.dedup_window }
+    let config = redis::config::Config::from_metadata(metadata, problems)?;
+    Some(BusConfig::Redis(Box::new(config.of_bus("", name))))
 }

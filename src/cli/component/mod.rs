@@ -12,6 +12,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::admin::{Admin, Watched};
+use super::dlq::Desk;
 use super::{limits, signals};
 use crate::component::{Kind, Server};
 use crate::fault::Fault;
@@ -137,7 +138,8 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     limits::raise_open_files();
     let metrics = Arc::new(Metrics::new());
     let served = options.sockets.open(&clock, &metrics).await?;
-    let admin = Arc::new(Admin::new(metrics, clock, served.watched()));
+    let desk = Arc::new(Desk::new(served.watched(), None));
+    let admin = Arc::new(Admin::new(metrics, clock, served.watched()).with_desk(desk));
     let mut side = Group::new(&Shutdown::new());
     admin.serve(options.admin, &mut side).await?;
     admin.set_ready(true);

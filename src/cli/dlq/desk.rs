@@ -4,11 +4,10 @@
 //! settled only when it is dropped, or when the bus has the event that was made of it. Whoever is killed in
 //! between sends an event twice at worst, and to a subscriber not even that, as long as the bus knows duplicates.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cli::run::{BusPlan, Plan};
+use crate::cli::admin::Watched;
 use crate::event::codec::json;
 use crate::event::{Draft, Event};
 use crate::fault::{Fault, FaultKind};
@@ -16,10 +15,10 @@ use crate::flow::{
     Bus, Deduplicate, Group, Outgoing, Position, Receipt, Received, Start, Subscriber, Subscription, Topic, letter,
 };
 use crate::router::delivery::readmit;
-use crate::router::pipeline::{keys, retry_topic};
-use crate::router::route::{DeadLetter, Target, dead_letter_topic};
+use crate::router::pipeline::retry_topic;
 use crate::task;
 
+use super::index::{Index, Place};
 use super::order::{Action, Answer, Fate, Found, Goal, Order};
 
 /// The consumer group that reads dead letters. Its lag is the number of those that nobody took care of.
@@ -34,85 +33,56 @@ const QUIET: Duration = Duration::from_secs(5);
 /// How long it takes a bus at least to note what was settled.
 const SETTLING: Duration = Duration::from_millis(20);
 
-/// The dead letters of some buses.
+/// The dead letters of the buses that are open.
 pub struct Desk {
-    buses: Vec<Letters>,
+    open: Watched,
+    /// Where dead letters are; a process that has no documents is told with each order.
+    index: Option<Index>,
     /// One order at a time: two would take the letters out of each other's hands.
     turn: tokio::sync::Mutex<()>,
 }
 
 /// One bus and where its dead letters are.
-struct Letters {
-    name: String,
+struct Letters<'a> {
+    place: &'a Place,
     bus: Arc<dyn Bus>,
-    topics: BTreeSet<String>,
-    subscribers: Subscribers,
-}
-
-/// For each subscriber, by `namespace/trigger/subscriber`: the keys of its destinations, and whether each is a topic.
-type Subscribers = BTreeMap<String, Vec<(String, bool)>>;
-
-/// What is read of a plan before its Triggers are run: for each bus its dead letter topics and its subscribers.
-pub struct Index(Vec<(BTreeSet<String>, Subscribers)>);
-
-impl Index {
-    /// The dead letter topics and the subscribers of each bus, in the order of the plan.
-    pub fn of(plan: &Plan) -> Self {
-        let topics = |index: usize, bus: &BusPlan| {
-            let feeds = plan.feeds.iter().filter(move |feed| feed.bus == index);
-            let mut topics: BTreeSet<String> = feeds.map(|feed| feed.dead_letters.to_string()).collect();
-            for trigger in &bus.triggers {
-                topics.extend(trigger.inputs.iter().map(|input| dead_letter_topic(&input.topic)));
-                for subscriber in &trigger.subscribers {
-                    let DeadLetter::Targets(targets) = &subscriber.dead_letter else { continue };
-                    topics.extend(targets.iter().filter_map(|target| match target {
-                        Target::Topic(topic) => Some(topic.clone()),
-                        _ => None,
-                    }));
-                }
-            }
-            topics
-        };
-        let subscribers = |bus: &BusPlan| {
-            let all = bus.triggers.iter().flat_map(|trigger| &trigger.subscribers);
-            let keys = |(key, target): (String, &Target)| (key, matches!(target, Target::Topic(_)));
-            all.map(|subscriber| (subscriber.id.clone(), self::keys(subscriber).map(keys).collect())).collect()
-        };
-        Self(plan.buses.iter().enumerate().map(|(index, bus)| (topics(index, bus), subscribers(bus))).collect())
-    }
 }
 
 impl Desk {
-    /// The desk over buses of these names, in the order of the plan that `index` was made of.
-    pub fn new(buses: impl IntoIterator<Item = (String, Arc<dyn Bus>)>, index: Index) -> Self {
-        let buses = buses.into_iter().zip(index.0).map(|((name, bus), (topics, subscribers))| Letters {
-            name,
-            bus,
-            topics,
-            subscribers,
-        });
-        Self { buses: buses.collect(), turn: tokio::sync::Mutex::new(()) }
+    /// The desk over buses that go by the names in the index; without one, an order has to bring it.
+    pub fn new(open: Watched, index: Option<Index>) -> Self {
+        Self { open, index, turn: tokio::sync::Mutex::new(()) }
     }
 
     /// Does what is asked. When it is dropped half-way, what was done is done, and every other letter is where it was.
     ///
     /// # Errors
-    /// `Conflict` when another order is being worked on; `NotFound` when the topic that was named is none for dead letters; the bus's own
-    /// when it cannot be read.
+    /// `Conflict` when another order is being worked on; `NotFound` when the topic that was named is none for dead letters, or nobody
+    /// said which are; `Unavailable` when a bus is not open; the bus's own when it cannot be read.
     pub async fn work(&self, order: &Order) -> Result<Answer, Fault> {
+        let refused = |kind, message: String| Fault::new(kind, "work on dead letters", message);
         let _turn = self
             .turn
             .try_lock()
-            .map_err(|_| Fault::new(FaultKind::Conflict, "work on dead letters", "another order is being worked on"))?;
-        let known: BTreeSet<&str> = self.buses.iter().flat_map(|bus| &bus.topics).map(String::as_str).collect();
+            .map_err(|_| refused(FaultKind::Conflict, "another order is being worked on".into()))?;
+        let index = self.index.as_ref().or(order.index.as_ref()).ok_or_else(|| {
+            let message = "this process knows no documents: ask the penstock run that started it";
+            refused(FaultKind::NotFound, message.into())
+        })?;
+        let known = index.topics();
         if let Some(topic) = order.filter.topic.as_deref().filter(|topic| !known.contains(topic)) {
             let known: Vec<&str> = known.into_iter().collect();
             let message = format!("{topic} is no dead letter topic (known: {})", known.join(", "));
-            return Err(Fault::new(FaultKind::NotFound, "work on dead letters", message));
+            return Err(refused(FaultKind::NotFound, message));
         }
+        let open = (self.open)();
         let mut answer = Answer::default();
-        for letters in &self.buses {
-            for topic in letters.topics.iter().filter(|topic| order.filter.topic.as_ref().is_none_or(|t| t == *topic)) {
+        for place in index.places() {
+            let Some((_, bus)) = open.iter().find(|(name, _)| *name == place.bus) else {
+                return Err(refused(FaultKind::Unavailable, format!("EventBus {} is not open", place.name)));
+            };
+            let letters = Letters { place, bus: bus.clone() };
+            for topic in place.topics.iter().filter(|topic| order.filter.topic.as_ref().is_none_or(|t| t == *topic)) {
                 letters.read(topic, order, &mut answer).await?;
             }
         }
@@ -120,7 +90,7 @@ impl Desk {
     }
 }
 
-impl Letters {
+impl Letters<'_> {
     /// Works on the letters of one topic.
     async fn read(&self, topic: &str, order: &Order, answer: &mut Answer) -> Result<(), Fault> {
         let illegal = |error: crate::flow::InvalidName| {
@@ -211,7 +181,7 @@ impl Letters {
             },
         };
         let is_settled = matches!(fate, Fate::Replayed | Fate::Dropped);
-        let mut found = Found::new(&self.name, topic.as_str(), position.to_string(), &letter, fate);
+        let mut found = Found::new(&self.place.name, topic.as_str(), position.to_string(), &letter, fate);
         if order.action == Action::Show {
             let mut bytes = Vec::new();
             json::write(&letter, &mut bytes);
@@ -250,7 +220,7 @@ impl Letters {
             Goal::Topic => (origin, Outgoing { event, delay: None, deduplicate: Deduplicate::Never }),
             Goal::Subscriber => {
                 let id = format!("{}/{}", text(letter::TRIGGER), text(letter::SUBSCRIBER));
-                let Some(keys) = self.subscribers.get(&id) else {
+                let Some(keys) = self.place.subscribers.get(&id) else {
                     return stays(format!(
                         "there is no subscriber {id}; --to topic sends it to all who read its topic"
                     ));

@@ -1,22 +1,23 @@
 //! `penstock dlq`: dead letters, to look at, to send again, to forget.
 
 mod desk;
+mod index;
 mod order;
 mod remote;
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-pub(super) use desk::{Desk, Index};
-pub(super) use remote::{PATH, take};
+pub(super) use desk::Desk;
+pub(super) use index::Index;
+pub(super) use remote::{PATH, pass_on, take};
 
 use super::report::counted;
-use super::run::{CONSUMER_GROUP, plan_anywhere};
+use super::run::{self, CONSUMER_GROUP, Reach};
 use super::secrets::Local;
 use super::{Outcome, check, documents, terminal};
 use crate::catalog;
@@ -151,6 +152,7 @@ impl Command {
             rate: None,
             limit: common.limit,
             group: CONSUMER_GROUP.to_owned(),
+            index: None,
         };
         if let Self::Replay(replay) = &self {
             order.goal = replay.to;
@@ -191,7 +193,7 @@ async fn here(order: &Order, common: &Common) -> anyhow::Result<Option<Answer>> 
     let (documents, mut report) = documents::load(&common.files, &mut std::io::empty());
     let secrets = Local::new(common.secrets_dir.clone());
     check::judge(&documents, &secrets, &mut report);
-    let plan = plan_anywhere(&documents, &secrets, &mut report);
+    let plan = run::plan(&documents, Reach::Anywhere, &secrets, &mut report);
     report.refuse_unsupported();
     if report.has_errors() {
         let mut err = std::io::stderr().lock();
@@ -211,7 +213,8 @@ async fn here(order: &Order, common: &Common) -> anyhow::Result<Option<Answer>> 
         });
         opened.push((bus.name.clone(), found.with_context(|| format!("EventBus {}", bus.name))?.bus));
     }
-    let desk = Desk::new(opened.iter().map(|(name, bus)| (name.clone(), Arc::clone(bus))), index);
+    let open = opened.clone();
+    let desk = Desk::new(Box::new(move || open.clone()), Some(index));
     let answer = desk.work(order).await;
     for (name, bus) in opened {
         bus.close().await.with_context(|| format!("cannot close EventBus {name}"))?;

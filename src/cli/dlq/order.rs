@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::index::Index;
 use crate::event::Event;
 use crate::flow::letter;
 
@@ -119,6 +120,9 @@ pub struct Order {
     pub limit: usize,
     /// The consumer group of the router, which names its retry topic.
     pub group: String,
+    /// Where dead letters are, for a process that has the buses and no documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<Index>,
 }
 
 /// What became of a dead letter.

@@ -31,10 +31,20 @@ pub struct Documents {
     pub buses: Vec<Document<EventBusSpec>>,
     pub cluster_buses: Vec<Document<ClusterEventBusSpec>>,
     pub triggers: Vec<Document<TriggerSpec>>,
+    /// Dapr's Components, as they were written: one may be a bus.
+    pub components: Vec<Document<Json>>,
 }
 
 impl Documents {
-    /// How many objects there are.
+    /// The Components that a bus of this namespace may mean by a name; of a cluster's bus, those of every namespace.
+    pub fn named(&self, namespace: &str, name: &str) -> Vec<&Document<Json>> {
+        let means = |component: &&Document<Json>| {
+            component.name == name && (namespace.is_empty() || component.namespace == namespace)
+        };
+        self.components.iter().filter(means).collect()
+    }
+
+    /// How many objects of ours there are.
     pub fn len(&self) -> usize {
         self.sources.len() + self.buses.len() + self.cluster_buses.len() + self.triggers.len()
     }
@@ -154,9 +164,12 @@ impl Loader {
             Origin { file: file.clone(), object: label(&value), places: Arc::new(places), repaired: Vec::new() };
         let mut problems = Problems::new();
         let read = object::read(value, &mut problems);
-        if let object::Read::Ours(object) = &read
-            && !object.name.is_empty()
-        {
+        let name = match &read {
+            object::Read::Ours(object) => object.name.as_str(),
+            object::Read::Component(component) => component.name.as_str(),
+            object::Read::Foreign | object::Read::Unknown => "",
+        };
+        if !name.is_empty() {
             let here = format!("{}:{}", origin.file, origin.places.of(&FieldPath::root()));
             match self.seen.get(&origin.object) {
                 Some(first) => {
@@ -167,9 +180,16 @@ impl Loader {
             }
         }
         self.report.add(&origin, problems);
-        if let object::Read::Ours(object) = read {
-            origin.repaired.clone_from(&object.repaired);
-            self.documents.keep(*object, origin);
+        match read {
+            object::Read::Ours(object) => {
+                origin.repaired.clone_from(&object.repaired);
+                self.documents.keep(*object, origin);
+            }
+            object::Read::Component(component) => {
+                let object::Component { namespace, name, value } = *component;
+                self.documents.components.push(Document { namespace, name, spec: value, origin });
+            }
+            object::Read::Foreign | object::Read::Unknown => {}
         }
     }
 }

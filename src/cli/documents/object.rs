@@ -54,10 +54,20 @@ pub struct Object {
     pub repaired: Vec<FieldPath>,
 }
 
+/// A Component of Dapr's; nothing but its name is judged here.
+#[derive(Debug)]
+pub struct Component {
+    pub namespace: String,
+    pub name: String,
+    pub value: Json,
+}
+
 /// What a document turned out to be.
 #[derive(Debug)]
 pub enum Read {
     Ours(Box<Object>),
+    /// A Component of Dapr's.
+    Component(Box<Component>),
     /// An object of another group, left alone.
     Foreign,
     /// Nothing that could be judged any further.
@@ -75,6 +85,13 @@ pub fn read(document: Json, problems: &mut Problems) -> Read {
             return Read::Unknown;
         }
     };
+    if is_component(&members) {
+        let metadata = members.get("metadata").cloned().unwrap_or_default();
+        let name = name(metadata.get("name"), &root.field("metadata").field("name"), problems);
+        let namespace = metadata["namespace"].as_str().filter(|namespace| !namespace.is_empty());
+        let namespace = namespace.unwrap_or(DEFAULT_NAMESPACE).to_owned();
+        return Read::Component(Box::new(Component { namespace, name, value: Json::Object(members) }));
+    }
     let kind = match kind(&members, problems) {
         Ok(kind) => kind,
         Err(read) => return read,
@@ -88,6 +105,11 @@ pub fn read(document: Json, problems: &mut Problems) -> Read {
     let (namespace, name) = metadata(members.get("metadata"), kind, problems);
     let Some((spec, repaired)) = spec(kind, members.remove("spec"), problems) else { return Read::Unknown };
     Read::Ours(Box::new(Object { namespace, name, spec, repaired }))
+}
+
+fn is_component(members: &Map<String, Json>) -> bool {
+    let is = |name: &str, text: &str| members.get(name).is_some_and(|value| value == text);
+    is("apiVersion", "dapr.io/v1alpha1") && is("kind", "Component")
 }
 
 /// The kind, when the document is one of ours.

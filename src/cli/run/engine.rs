@@ -69,8 +69,8 @@ pub async fn run(plan: Plan, options: &Options) -> anyhow::Result<()> {
             routers.spawn(router.run());
         }
     }
-    let named = watched.iter().map(|(name, bus): &(String, Arc<dyn Bus>)| (name.clone(), bus.clone()));
-    let desk = Arc::new(dlq::Desk::new(named, index));
+    let open: Vec<(String, Arc<dyn Bus>)> = watched.clone();
+    let desk = Arc::new(dlq::Desk::new(Box::new(move || open.clone()), Some(index)));
     let mut sources = Group::new(&sourcing);
     start(plan.feeds, &buses, options, &context, &mut sources).await?;
     let admin = Admin::new(context.metrics.clone(), context.clock.clone(), Box::new(move || watched.clone()));

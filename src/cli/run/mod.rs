@@ -18,7 +18,7 @@ use super::{Outcome, block_on, logs, supervise, terminal};
 use super::{check, documents};
 
 pub(super) use engine::{CONSUMER_GROUP, http_config, sink};
-pub(super) use plan::{BusPlan, Feed, Plan, plan, plan_anywhere};
+pub(super) use plan::{BusPlan, Feed, Plan, Reach, plan};
 
 /// Runs a flow on this machine: EventSources, EventBuses and Triggers from YAML, with an embedded
 /// bus that keeps every event on disk
@@ -102,10 +102,11 @@ fn read(options: &Options) -> anyhow::Result<Option<Work>> {
     let (documents, mut report) = documents::load(&options.files, &mut std::io::stdin().lock());
     let secrets = Local::new(options.secrets_dir.clone());
     check::judge(&documents, &secrets, &mut report);
-    let plan = plan(&documents, &secrets, &mut report);
+    let reach = if options.dapr.are_asked_for() { Reach::Daprd } else { Reach::Here };
+    let plan = plan(&documents, reach, &secrets, &mut report);
     report.refuse_unsupported();
     let is_empty = plan.feeds.is_empty() && plan.buses.iter().all(|bus| bus.triggers.is_empty());
-    let work = if options.dapr.are_asked_for() && !report.has_errors() {
+    let work = if reach == Reach::Daprd && !report.has_errors() {
         Work::Dapr(supervise::layout(&documents, &plan, &secrets, &mut report))
     } else {
         Work::Here(plan)

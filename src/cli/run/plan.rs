@@ -7,7 +7,7 @@ use crate::api::event_bus::BusSpec;
 use crate::api::event_source::{EventCommon, EventSourceSpec, HttpEvent, S3Event};
 use crate::api::problem::alternatives;
 use crate::api::trigger::TriggerSpec;
-use crate::api::{FieldPath, Problems, Secrets};
+use crate::api::{FieldPath, Keep, Problems, Secrets};
 use crate::buses::{self, embedded, jetstream, redis};
 use crate::catalog::{BusConfig, S3Webhook, SourceConfig};
 use crate::cli::documents::{Document, Documents, Origin};
@@ -62,31 +62,28 @@ impl Feed {
     }
 }
 
-/// Puts together documents that were [judged](crate::cli::check::judge). Only what cannot be run on
-/// one machine is still reported; the plan is good to run when the report has no errors.
-pub fn plan(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) -> Plan {
-    draw(documents, secrets, report, Reach::Here)
-}
-
-/// As [`plan`], wherever targets are: for those who deliver nothing.
-pub fn plan_anywhere(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) -> Plan {
-    draw(documents, secrets, report, Reach::Anywhere)
-}
-
-/// Where targets may be.
+/// Where buses and targets may be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Reach {
+pub enum Reach {
+    /// On this machine and at addresses.
     Here,
+    /// The same, with daprd beside it.
+    Daprd,
+    /// Wherever targets are: for those who deliver nothing. Buses are to be had without daprd.
     Anywhere,
 }
 
-fn draw(documents: &Documents, secrets: &dyn Secrets, report: &mut Report, reach: Reach) -> Plan {
+/// Puts together documents that were [judged](crate::cli::check::judge). Only what is out of reach
+/// is still reported; the plan is good to run when the report has no errors.
+pub fn plan(documents: &Documents, reach: Reach, secrets: &dyn Secrets, report: &mut Report) -> Plan {
     let (plan, names, judged) = (Plan::default(), BTreeMap::new(), Problems::new());
     let mut planner = Planner { plan, names, secrets, reach, judged };
-    for Document { namespace, name, spec, .. } in &documents.buses {
+    for Document { namespace, name, spec, origin } in &documents.buses {
+        tell(report, origin, |problems| reach.judge_bus(&spec.bus, problems));
         planner.bus(namespace, name, &spec.bus);
     }
-    for Document { name, spec, .. } in &documents.cluster_buses {
+    for Document { name, spec, origin, .. } in &documents.cluster_buses {
+        tell(report, origin, |problems| reach.judge_bus(&spec.bus, problems));
         planner.bus("", name, &spec.bus);
     }
     for document in &documents.sources {
@@ -136,20 +133,17 @@ impl Planner<'_> {
 
     /// The back end that the spec names; a bus without a document is embedded.
     fn bus_config(&mut self, namespace: &str, name: &str, spec: &BusSpec, path: &FieldPath) -> BusConfig {
-        use jetstream::config::{Config, Keep};
-        let embedded = embedded::config::Config::parse(spec, path, &mut self.judged);
-        // A server refuses to set aside what it does not have, so there is no default size.
-        let sized = spec.retention.as_ref().is_some_and(|retention| retention.size.is_some());
-        let bytes = sized.then_some(embedded.retention_bytes);
-        let (age, dedup_window) = (embedded.retention_age, embedded.dedup_window);
+        use jetstream::config::Config;
+        let keep = Keep::parse(spec, path, &mut self.judged);
+        if spec.component.is_some() {
+            return BusConfig::Component;
+        }
         if let Some(raw) = &spec.redis {
             let config = redis::config::Config::parse(raw, &path.field("redis"), self.secrets, &mut self.judged);
-            let keep = redis::config::Keep { age, bytes, dedup_window };
             return BusConfig::Redis(Box::new(config.of_bus(namespace, name).keeping(keep)));
         }
         if let Some(raw) = &spec.kafka {
             let config = buses::kafka::config::Config::parse(raw, &path.field("kafka"), self.secrets, &mut self.judged);
-            let keep = buses::kafka::config::Keep { age, bytes };
             return BusConfig::Kafka(Box::new(config.of_bus(namespace, name).keeping(keep)));
         }
         let jetstream = if let Some(raw) = &spec.jetstream {
@@ -159,9 +153,8 @@ impl Planner<'_> {
         } else if let Some(raw) = spec.nats.as_ref().and_then(|nats| nats.native.as_ref()) {
             Config::parse_native(raw, &path.field("nats").field("native"), &mut self.judged)
         } else {
-            return BusConfig::Embedded(embedded);
+            return BusConfig::Embedded(embedded::config::Config::parse(spec, path, &mut self.judged));
         };
-        let keep = Keep { age, bytes, dedup_window };
         BusConfig::Jetstream(Box::new(jetstream.of_bus(namespace, name).keeping(keep)))
     }
 
@@ -315,8 +308,18 @@ impl Planner<'_> {
 
 impl Reach {
     fn judge(self, subscriber: &Subscriber, path: &FieldPath, problems: &mut Problems) {
-        if self == Self::Here {
+        if self != Self::Anywhere {
             refuse_references(subscriber, path, problems);
+        }
+    }
+
+    fn judge_bus(self, spec: &BusSpec, problems: &mut Problems) {
+        if self != Self::Daprd && spec.component.is_some() {
+            problems.push_help(
+                &FieldPath::root().field("spec").field("component"),
+                "a bus that is a Dapr Component is reached through daprd alone",
+                "penstock run --dapr starts one; without it: embedded, jetstream, kafka, redis",
+            );
         }
     }
 }

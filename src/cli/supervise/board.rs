@@ -1,4 +1,5 @@
-//! Who is ready, for `/readyz`; and one `/metrics` for all.
+//! Who is ready, for `/readyz`; one `/metrics` for all; and what is asked of one of them: the routers tell of
+//! events, the component process has the dead letters.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,29 +13,41 @@ use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use super::probe;
+use super::fleet::Stage;
+use super::{probe, tales};
+use crate::cli::dlq::{self, Index};
+use crate::cli::ledger;
 use crate::listen::{self, Answer, Handler, Limits, Listener};
 use crate::task::Group;
 use crate::telemetry;
 
 /// What is known of the children.
-#[derive(Debug, Default)]
-pub struct Board(Mutex<BTreeMap<String, Child>>);
+#[derive(Debug)]
+pub struct Board {
+    children: Mutex<BTreeMap<String, Child>>,
+    letters: Index,
+}
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Child {
+    stage: Stage,
     ready: bool,
     restarts: u64,
-    /// Where it has metrics; daprd's are off.
-    metrics: Option<u16>,
+    /// The port that answers for it.
+    port: u16,
 }
 
 impl Board {
+    /// Nobody was started yet. The index says where the dead letters are on the buses.
+    pub fn new(letters: Index) -> Self {
+        Self { children: Mutex::default(), letters }
+    }
+
     /// A child was started, for the first time or again.
-    pub fn started(&self, name: &str, metrics: Option<u16>) {
+    pub fn started(&self, name: &str, stage: Stage, port: u16) {
         let mut children = self.lock();
         let restarts = children.get(name).map_or(0, |child| child.restarts + 1);
-        children.insert(name.to_owned(), Child { ready: false, restarts, metrics });
+        children.insert(name.to_owned(), Child { stage, ready: false, restarts, port });
     }
 
     pub fn set_ready(&self, name: &str, ready: bool) {
@@ -70,10 +83,10 @@ impl Board {
     async fn metrics(&self) -> Answer {
         let children: Vec<(String, Child)> = self.lock().iter().map(|(name, child)| (name.clone(), *child)).collect();
         let mut merged = Families::default();
-        for (name, child) in children.iter().filter(|(_, child)| child.ready) {
-            let Some(port) = child.metrics else { continue };
+        // daprd's metrics are off.
+        for (name, child) in children.iter().filter(|(_, child)| child.ready && child.stage != Stage::Daprd) {
             // One that is going away right now is missing from this answer.
-            if let Ok((200, text)) = probe::get(port, "/metrics").await {
+            if let Ok((200, text)) = probe::get(child.port, "/metrics").await {
                 merged.add(name, &text);
             }
         }
@@ -91,13 +104,30 @@ impl Board {
         answer
     }
 
+    /// The ports of those of a stage who are ready.
+    fn ports(&self, stage: Stage) -> Vec<u16> {
+        let children = self.lock();
+        children.values().filter(|child| child.ready && child.stage == stage).map(|child| child.port).collect()
+    }
+
+    async fn explain(&self, request: &Request<Incoming>) -> Answer {
+        if !self.lock().values().any(|child| child.stage == Stage::Routers) {
+            return listen::text(StatusCode::NOT_FOUND, "no journal is kept: nothing is routed");
+        }
+        tales::tell(&self.ports(Stage::Routers), request.uri().path(), ledger::wants_json(request)).await
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Child>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Handler for Board {
-    async fn handle(&self, request: Request<Incoming>, _: SocketAddr) -> Answer {
+    async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+        if request.uri().path() == dlq::PATH {
+            let component = self.ports(Stage::Components).first().copied();
+            return dlq::pass_on(&self.letters, component, request, peer).await;
+        }
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return listen::text(StatusCode::METHOD_NOT_ALLOWED, "only GET");
         }
@@ -106,7 +136,8 @@ impl Handler for Board {
             // What is stuck is for the children to say; this process only starts them.
             "/livez" => listen::text(StatusCode::OK, "ok"),
             "/readyz" => self.ready(),
-            _ => listen::text(StatusCode::NOT_FOUND, "known paths: /metrics /livez /readyz"),
+            path if ledger::is_path(path) => self.explain(&request).await,
+            _ => listen::text(StatusCode::NOT_FOUND, "known paths: /metrics /livez /readyz /explain /explain/ID"),
         }
     }
 }

@@ -44,7 +44,7 @@ enum Role {
 
 /// When everybody of a stage is gone, the next one is asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub enum Stage {
     Intakes,
     Routers,
     Daprd,
@@ -104,7 +104,9 @@ impl Fleet {
     /// # Errors
     /// When the ends of children cannot be watched for.
     pub fn new(launch: Launch, workloads: Vec<Workload>, board: Arc<Board>) -> anyhow::Result<Self> {
-        let mut named = vec![("component".to_owned(), Role::Component), ("daprd".to_owned(), Role::Daprd)];
+        // daprd may have nothing of ours to serve: a Trigger on a bus of Dapr's own.
+        let component = launch.serves().then(|| ("component".to_owned(), Role::Component));
+        let mut named: Vec<_> = component.into_iter().chain([("daprd".to_owned(), Role::Daprd)]).collect();
         named.extend(workloads.into_iter().map(|workload| (workload.name.clone(), Role::Workload(workload))));
         let width = named.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
         let slot = |(name, role)| Slot { role, name, state: State::Due(Duration::ZERO), failures: 0, proven: false };
@@ -178,7 +180,8 @@ impl Fleet {
         let sockets = self
             .slots
             .iter()
-            .any(|slot| matches!((&slot.role, &slot.state), (Role::Component, State::Up { ready: true, .. })));
+            .filter(|slot| matches!(slot.role, Role::Component))
+            .all(|slot| matches!(slot.state, State::Up { ready: true, .. }));
         for slot in &mut self.slots {
             let State::Due(due) = slot.state else { continue };
             if due > now || (matches!(slot.role, Role::Daprd) && !sockets) {
@@ -193,8 +196,7 @@ impl Fleet {
             let look = Look { process: slot.name.clone(), width: self.width, json: self.launch.logs().json };
             let running = Running::start(command, &look).with_context(|| format!("cannot start {}", slot.name))?;
             tracing::debug!(process = slot.name, id = running.id(), port, "started");
-            let has_metrics = !matches!(slot.role, Role::Daprd);
-            self.board.started(&slot.name, has_metrics.then_some(port));
+            self.board.started(&slot.name, slot.role.stage(), port);
             slot.state = State::Up { running, since: now, port, ready: false };
         }
         Ok(())

@@ -76,6 +76,11 @@ impl Launch {
         command
     }
 
+    /// Whether there is a kind to serve.
+    pub fn serves(&self) -> bool {
+        !self.kinds.is_empty()
+    }
+
     pub fn component(&self, admin: u16) -> Command {
         let kinds = self.kinds.iter().map(String::as_str).collect::<Vec<_>>().join(",");
         let mut command = self.own("component", admin);

@@ -10,7 +10,7 @@
 //! - `launch`: the command lines.
 //! - `process`, `lines`, `lifeline`: one child, what it prints, and its end when this process ends.
 //! - `fleet`: all of them: started in order, healed, stopped in order.
-//! - `board`, `probe`: who is ready, and the admin port.
+//! - `board`, `probe`: who is ready, and the admin port; `tales`: what the routers tell there.
 
 mod board;
 mod daprd;
@@ -22,6 +22,7 @@ mod lines;
 mod place;
 pub mod probe;
 mod process;
+mod tales;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -75,7 +76,7 @@ pub struct Terms {
     pub admin: SocketAddr,
     pub grace: Duration,
     /// What the router is told about its lines.
-    pub telling: Vec<&'static str>,
+    pub telling: Vec<String>,
     pub logs: super::logs::Passed,
 }
 
@@ -91,7 +92,7 @@ pub async fn run(layout: Layout, options: &Options, terms: Terms) -> anyhow::Res
     place.write(&layout)?;
     tracing::info!(daprd = %daprd.path.display(), version = daprd.version, files = %place.folder().display(), "starting daprd and the processes around it");
 
-    let board = Arc::new(Board::default());
+    let board = Arc::new(Board::new(layout.letters));
     let mut side = Group::new(&Shutdown::new());
     board.serve(terms.admin, &mut side).await?;
     let grace = terms.grace;

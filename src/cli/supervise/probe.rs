@@ -19,10 +19,18 @@ const MAX_ANSWER: u64 = 16 << 20;
 /// # Errors
 /// When there is no answer in time, or it is not HTTP.
 pub async fn get(port: u16, path: &str) -> io::Result<(u16, String)> {
-    let asked = task::within(LIMIT, async {
+    ask(port, path, "*/*", LIMIT).await
+}
+
+/// As [`get`], for an answer of this content type that may take so long.
+///
+/// # Errors
+/// As [`get`].
+pub async fn ask(port: u16, path: &str, accept: &str, limit: Duration) -> io::Result<(u16, String)> {
+    let asked = task::within(limit, async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         // HTTP/1.0: the end of the answer is the end of the connection.
-        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\nAccept: {accept}\r\n\r\n").as_bytes()).await?;
         let mut answer = Vec::new();
         stream.take(MAX_ANSWER).read_to_end(&mut answer).await?;
         io::Result::Ok(answer)

@@ -89,7 +89,7 @@ impl Endpoint {
         };
         let frames = match self.frames {
             FramesSpec::On => Frames::On,
-            FramesSpec::Auto if OURS.iter().any(|ours| known.ty.starts_with(ours)) => Frames::On,
+            FramesSpec::Auto if is_ours(&known.ty) => Frames::On,
             FramesSpec::Auto | FramesSpec::Off => Frames::Off,
         };
         let default = Settings::new(frames);
@@ -103,10 +103,17 @@ impl Endpoint {
         Ok(Bus::new(connection.clone(), &self.component, settings, clock.clone()))
     }
 
-    /// The streams of each topic; daprd before 1.16 refuses a second one.
+    /// The streams of each topic; daprd before 1.16 refuses a second one. Of a component that is not ours, one: it may
+    /// give every event to each, or one topic to one alone. It hands out several messages on it side by side.
     pub fn streams(&self, about: &About, default: usize) -> usize {
+        let ours = about.component(&self.component).is_some_and(|known| is_ours(&known.ty));
+        let default = if ours { default } else { 1 };
         if about.takes_parallel_streams() { self.streams.unwrap_or(default).max(1) } else { 1 }
     }
+}
+
+fn is_ours(ty: &str) -> bool {
+    OURS.iter().any(|ours| ty.starts_with(ours))
 }
 
 fn heartbeat(text: &str) -> Result<Duration, Fault> {

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::{component, secret};
 use crate::api::event_bus::BusSpec;
 use crate::api::{FieldPath, Problems};
-use crate::layout::{self, EventBus};
+use crate::layout::{self, EventBus, Setting};
 use crate::operator::child::{Child, Owner};
 use crate::operator::names;
 use crate::router::route::BusDefaults;
@@ -28,6 +28,11 @@ impl Bus {
         }
     }
 
+    /// The Component of Dapr's that it is, if it is known by its name alone.
+    pub fn named(&self) -> Option<&str> {
+        self.spec.component.as_ref()?.name.as_deref()
+    }
+
     /// What topics are called, and what subscribers inherit. What is wrong with it is the bus's own matter.
     pub fn defaults(&self) -> BusDefaults {
         let path = FieldPath::root().field("spec");
@@ -40,11 +45,17 @@ impl Bus {
         EventBus { name: &self.name, namespace: &self.namespace, spec }
     }
 
-    /// The Component of the bus beside a workload, and the kind of socket that it needs, if it is one of ours.
+    /// The Component of the bus beside a workload, and the kind of socket that it needs, if it is one of ours. A
+    /// workload that reads from the bus does so as `group`, which Dapr's own components have to be told there.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn component(&self, owner: &Owner, workload: &str) -> Result<(Child, Option<String>), String> {
+    pub fn component(
+        &self,
+        owner: &Owner,
+        workload: &str,
+        group: Option<&str>,
+    ) -> Result<(Child, Option<String>), String> {
         let of = names::bus(&self.namespace, &self.name);
         let mut problems = Problems::new();
         let made = layout::bus(&names::bus_component(workload), &of, &self.spec, &mut secret, &mut problems);
@@ -58,9 +69,12 @@ impl Bus {
                      redis or another bus that is a server"
                     .to_owned())
             }
-            (Some(made), None) => {
-                let kind = made.ty.strip_prefix("pubsub.").filter(|ty| ty.starts_with("eventbus."));
-                Ok((component(&made, owner, workload), kind.map(str::to_owned)))
+            (Some(mut made), None) => {
+                let kind = made.ty.strip_prefix("pubsub.").filter(|ty| ty.starts_with("eventbus.")).map(str::to_owned);
+                if let Some(group) = group.filter(|_| kind.is_none()) {
+                    made.set(layout::CONSUMER, Setting::Value(group.to_owned()));
+                }
+                Ok((component(&made, owner, workload), kind))
             }
         }
     }

@@ -45,7 +45,7 @@ pub fn event_source(
     }
     let workload = names::workload("eventsource", &owner.name);
     let defaults = bus.defaults();
-    let (bus_child, bus_kind) = bus.component(owner, &workload)?;
+    let (bus_child, bus_kind) = bus.component(owner, &workload, None)?;
     let mut listening = Listening { children: vec![bus_child], ..Listening::default() };
     let mut kinds: BTreeSet<String> = bus_kind.into_iter().collect();
     let (mut feeds, mut ports, mut made_of) = (Vec::new(), BTreeSet::new(), Vec::new());

@@ -32,7 +32,7 @@ pub struct Routed<'a> {
 /// What has no place in a cluster.
 pub fn router(owner: &Owner, routed: Routed<'_>, settings: &Settings) -> Result<Vec<Child>, String> {
     let Routed { workload, group, bus, triggers, sinks, log_level, template } = routed;
-    let (bus_child, bus_kind) = bus.component(owner, workload)?;
+    let (bus_child, bus_kind) = bus.component(owner, workload, Some(group))?;
     let mut children = vec![bus_child];
     for (name, body) in &sinks.copies {
         children.push(Child::new(Resource::of(COMPONENT), name, owner, workload, body.clone()));

@@ -186,7 +186,7 @@ fn a_trigger_comes_to_a_bus_component_a_plan_and_a_deployment() {
         log_level: None,
         template: None,
     };
-    let children = router(&owner, routed, &settings()).unwrap();
+    let children = router(&owner, routed.clone(), &settings()).unwrap();
     let plan = read_plan(&children, "trigger-ship");
     assert_eq!(
         (&plan["group"], &plan["eventBus"]["spec"]["jetstream"]["url"]),
@@ -200,6 +200,16 @@ fn a_trigger_comes_to_a_bus_component_a_plan_and_a_deployment() {
         container["args"],
         json!(["router", "--plan", "/etc/penstock/plan.json", "--kind", "eventbus.jetstream"])
     );
+    // Dapr's own component has one group, which must be this router's alone; what it says of itself is in no plan.
+    let metadata = json!([{"name": "redisHost", "value": "r:6379"}, {"name": "consumerID", "value": "shared"}]);
+    let spec = json!({"component": {"type": "pubsub.redis", "metadata": metadata}});
+    let spec = serde_json::from_value(spec).unwrap();
+    let foreign = Bus { namespace: "default".to_owned(), name: "default".to_owned(), spec };
+    let children = router(&owner, Routed { bus: &foreign, ..routed }, &settings()).unwrap();
+    let component = find(&children, "Component", "trigger-ship-bus");
+    assert_eq!(setting(component, "consumerID")["value"], "default.ship");
+    let told = read_plan(&children, "trigger-ship")["eventBus"]["spec"]["component"].clone();
+    assert_eq!(told, json!({"type": "pubsub.redis"}));
 }
 
 #[test]

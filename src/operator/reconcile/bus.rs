@@ -67,7 +67,10 @@ impl Reconciler {
                 name: key.name.clone(),
                 objects: Vec::new(),
             };
-            if let Err(why) = bus.component(&owner, "x") {
+            // A Component that is named is looked for by those who use the bus, in their namespace.
+            if bus.named().is_none()
+                && let Err(why) = bus.component(&owner, "x", None)
+            {
                 verdicts[0] = Verdict::fails(ACCEPTED, Reason::NotSupported, why);
             }
         }

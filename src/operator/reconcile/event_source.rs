@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Reconciler, find, is_going, owner};
+use super::{Reconciler, is_going, owner};
 use crate::api::Problems;
 use crate::api::event_source::EventSourceSpec;
 use crate::fault::Fault;
@@ -26,7 +26,7 @@ impl Reconciler {
             return Ok(());
         };
         let bus_name = object["spec"]["eventBus"].as_str().unwrap_or(DEFAULT_BUS).to_owned();
-        let mut watched = find::watched(&key.namespace, &bus_name);
+        let mut watched = self.watched(&key.namespace, &bus_name);
         watched.extend(Self::marks(&key.namespace));
         self.interests.set(key, watched.clone());
         self.queue.add(self.buses_of(key));

@@ -8,10 +8,11 @@ use serde_json::{Value as Json, json};
 
 use super::Reconciler;
 use crate::api::ObjectRef;
-use crate::api::event_bus::{AllowedNamespaces, BusSpec};
+use crate::api::event_bus::{AllowedNamespaces, BusSpec, ComponentBus};
+use crate::layout;
 use crate::operator::build::Bus;
 use crate::operator::interest::Watched;
-use crate::operator::resource::{CLUSTER_EVENT_BUS, EVENT_BUS, NAMESPACE, Resource};
+use crate::operator::resource::{CLUSTER_EVENT_BUS, COMPONENT, EVENT_BUS, NAMESPACE, Resource};
 use crate::operator::sinks::{self, Lookup};
 use crate::operator::status::{ACCEPTED, BUS_READY, Reason, Truth, Verdict};
 use crate::operator::world::State;
@@ -22,16 +23,20 @@ pub struct Found {
     pub object: Arc<Json>,
 }
 
-/// What is looked at to find a bus.
-pub fn watched(namespace: &str, bus: &str) -> BTreeSet<Watched> {
-    BTreeSet::from([
-        Watched::new(&Resource::of(EVENT_BUS), namespace, bus),
-        Watched::new(&Resource::of(CLUSTER_EVENT_BUS), "", bus),
-        Watched::new(&Resource::of(NAMESPACE), "", namespace),
-    ])
-}
-
 impl Reconciler {
+    /// What is looked at to find a bus.
+    pub fn watched(&self, namespace: &str, bus: &str) -> BTreeSet<Watched> {
+        let object = self.bus_object(namespace, bus);
+        let component = object.as_ref().and_then(|object| object["spec"]["component"]["name"].as_str());
+        let component = component.map(|name| Watched::new(&Resource::of(COMPONENT), namespace, name));
+        let bus = [
+            Watched::new(&Resource::of(EVENT_BUS), namespace, bus),
+            Watched::new(&Resource::of(CLUSTER_EVENT_BUS), "", bus),
+            Watched::new(&Resource::of(NAMESPACE), "", namespace),
+        ];
+        bus.into_iter().chain(component).collect()
+    }
+
     /// The object of the bus that an object of `namespace` means: its own namespace's first, then the cluster's.
     pub fn bus_object(&self, namespace: &str, name: &str) -> Option<Arc<Json>> {
         let own = self.world.get(&Resource::of(EVENT_BUS), namespace, name);
@@ -58,13 +63,39 @@ impl Reconciler {
             let message = format!("{title} is not right: {}", verdict.message);
             return Err(Verdict::fails(BUS_READY, Reason::BusInvalid, message));
         };
-        let bus = Bus { namespace: place, name: name.to_owned(), spec };
+        let mut bus = Bus { namespace: place, name: name.to_owned(), spec };
         if of_cluster && let Err(why) = self.admits(&object, namespace) {
             let message = format!("{} does not let namespace {namespace} in: {why}", bus.title());
             return Err(Verdict::fails(BUS_READY, Reason::NotAllowed, message));
         }
+        if let Some(component) = bus.named() {
+            bus.spec.component = Some(self.described(namespace, component)?);
+        }
         let found = Verdict::holds(BUS_READY, Reason::Found, bus.title());
         Ok((Found { bus, object }, found))
+    }
+
+    /// What a Component says that a bus is. Each workload gets one of its own that says the same: it need not be in
+    /// the scope of this one, and reads as a group of its own.
+    fn described(&self, namespace: &str, name: &str) -> Result<ComponentBus, Verdict> {
+        let (group, version, kind, _) = COMPONENT;
+        let reference = ObjectRef {
+            api_version: format!("{group}/{version}"),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            namespace: Some(namespace.to_owned()),
+        };
+        let title = format!("{kind} {namespace}/{name}");
+        match self.find(&reference) {
+            (_, Some(object)) => layout::described(&object)
+                .map_err(|why| Verdict::fails(BUS_READY, Reason::BusInvalid, format!("{title}: {why}"))),
+            (State::Unread, None) => {
+                Err(Verdict::unknown(BUS_READY, Reason::Waiting, format!("{title}: {}", sinks::absent(State::Unread))))
+            }
+            (state, None) => {
+                Err(Verdict::fails(BUS_READY, Reason::NotFound, format!("{title}: {}", sinks::absent(state))))
+            }
+        }
     }
 
     /// Whether a cluster's bus lets a namespace in.

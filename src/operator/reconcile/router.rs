@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::trigger::{bus_name, is_shared};
-use super::{Reconciler, find, is_going};
+use super::{Reconciler, is_going};
 use crate::api::trigger::TriggerSpec;
 use crate::api::{ObjectRef, Problems};
 use crate::fault::Fault;
@@ -23,7 +23,7 @@ use crate::router::route::Trigger;
 impl Reconciler {
     pub(super) async fn router(&self, key: &Key) -> Result<(), Fault> {
         let Key { namespace, name: bus, .. } = key;
-        let mut watched = find::watched(namespace, bus);
+        let mut watched = self.watched(namespace, bus);
         watched.extend(Self::marks(namespace));
         let workload = names::workload("router", bus);
         let mut owner =

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 
 use super::event_source::{kept, resolved};
-use super::{Reconciler, find, is_going, owner};
+use super::{Reconciler, is_going, owner};
 use crate::api::Problems;
 use crate::api::status::{InputStatus, SubscriberStatus};
 use crate::api::trigger::TriggerSpec;
@@ -38,7 +38,7 @@ impl Reconciler {
             Some(bus) => names::workload("router", bus),
             None => names::workload("trigger", &key.name),
         };
-        let mut watched = find::watched(&key.namespace, &name);
+        let mut watched = self.watched(&key.namespace, &name);
         watched.extend(Self::marks(&key.namespace));
         watched.insert(Watched::new(&Resource::of(DEPLOYMENT), &key.namespace, &workload));
         self.interests.set(key, watched.clone());

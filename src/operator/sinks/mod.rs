@@ -129,7 +129,8 @@ pub fn resolve(references: &[(&ObjectRef, Option<String>)], asking: Asking<'_>, 
     sinks
 }
 
-fn absent(state: State) -> &'static str {
+/// Why an object that is not known is not.
+pub fn absent(state: State) -> &'static str {
     match state {
         State::Unread => "not looked up yet",
         State::Known => "there is none",

@@ -218,9 +218,24 @@ async fn without_frames_each_message_is_an_event() {
         data: bytes::Bytes::from_static(b"{\"a\":1}"),
         ..TopicEventRequest::default()
     };
+    let again = message.clone();
     session.send_message(message).await;
     let received = member.next().await.unwrap().pop().unwrap();
     assert_eq!(received.event.unwrap(), event("1").draft().without("subject").build().unwrap());
     received.receipt.nack(fault());
     assert_eq!(session.answer().await.unwrap(), ("1".to_owned(), RETRY));
+    // Nobody else counts its attempts, and without the number it would come for ever. What was only dropped was not tried.
+    let mut attempts = Vec::new();
+    for outcome in 0..4 {
+        session.send_message(again.clone()).await;
+        let Received { receipt, attempt, .. } = member.next().await.unwrap().pop().unwrap();
+        attempts.push(attempt);
+        match outcome {
+            0 => receipt.nack(fault()),
+            1 => drop(receipt),
+            _ => receipt.ack(),
+        }
+        session.answer().await.unwrap();
+    }
+    assert_eq!(attempts, [2, 3, 3, 1]);
 }

@@ -9,7 +9,7 @@ use crate::api::metadata::{self, Key, Metadata, Shape, Values};
 use crate::api::{FieldPath, Problems, Secrets, secret, value};
 
 /// The keys of a Component's metadata, beside those that begin with [`CLIENT_KEY`].
-pub const KEYS: [Key; 26] = [
+pub const KEYS: [Key; 26] = metadata::connected([
     ("url", Shape::Text),
     ("brokers", Shape::Text),
     ("topic", Shape::Text),
@@ -29,14 +29,9 @@ pub const KEYS: [Key; 26] = [
     ("tls.key", Shape::Secret),
     ("tls.insecureSkipVerify", Shape::Flag),
     ("jsonBody", Shape::Flag),
-    ("connectionBackoff.duration", Shape::Text),
-    ("connectionBackoff.steps", Shape::Number),
-    ("connectionBackoff.factor", Shape::Any),
-    ("connectionBackoff.jitter", Shape::Any),
-    ("connectionBackoff.cap", Shape::Text),
     ("scaleOption.consumerGroup", Shape::Text),
     ("scaleOption.lagThreshold", Shape::Text),
-];
+]);
 
 /// What a key begins with whose rest is the name of one of [`CLIENT_SETTINGS`].
 const CLIENT_KEY: &str = "config.";

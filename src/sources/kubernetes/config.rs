@@ -6,7 +6,7 @@ use crate::api::metadata::{self, Key, Metadata, Shape};
 use crate::api::{FieldPath, Problems, value};
 
 /// The keys of a Component's metadata.
-pub const KEYS: [Key; 13] = [
+pub const KEYS: [Key; 13] = metadata::connected([
     ("apiVersion", Shape::Text),
     ("kind", Shape::Text),
     ("namespaces", Shape::List),
@@ -15,12 +15,7 @@ pub const KEYS: [Key; 13] = [
     ("fieldSelector", Shape::Text),
     ("events", Shape::List),
     ("object", Shape::Text),
-    ("connectionBackoff.duration", Shape::Text),
-    ("connectionBackoff.steps", Shape::Number),
-    ("connectionBackoff.factor", Shape::Any),
-    ("connectionBackoff.jitter", Shape::Any),
-    ("connectionBackoff.cap", Shape::Text),
-];
+]);
 
 /// The longest name of a namespace (RFC 1123 label).
 const MAX_NAMESPACE: usize = 63;

@@ -13,7 +13,7 @@ const TLS_SCHEMES: [&str; 3] = ["mqtts", "ssl", "tls"];
 const MAX_TEXT: usize = 65_535;
 
 /// The keys of a Component's metadata. Dapr takes `consumerID` for itself, so it is `clientID` there.
-pub const KEYS: [Key; 19] = [
+pub const KEYS: [Key; 19] = metadata::connected([
     ("url", Shape::Text),
     ("topic", Shape::Text),
     ("clientID", Shape::Text),
@@ -28,12 +28,7 @@ pub const KEYS: [Key; 19] = [
     ("clientCert", Shape::Secret),
     ("clientKey", Shape::Secret),
     ("jsonBody", Shape::Flag),
-    ("connectionBackoff.duration", Shape::Text),
-    ("connectionBackoff.steps", Shape::Number),
-    ("connectionBackoff.factor", Shape::Any),
-    ("connectionBackoff.jitter", Shape::Any),
-    ("connectionBackoff.cap", Shape::Text),
-];
+]);
 
 /// One MQTT topic filter to subscribe to.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,7 +8,7 @@ use crate::api::metadata::{self, Key, Metadata, Shape, Values};
 use crate::api::{FieldPath, Problems, Secrets, value};
 
 /// The keys of a Component's metadata.
-pub const KEYS: [Key; 21] = [
+pub const KEYS: [Key; 21] = metadata::connected([
     ("url", Shape::Text),
     ("subject", Shape::Text),
     ("queueGroup", Shape::Text),
@@ -25,12 +25,7 @@ pub const KEYS: [Key; 21] = [
     ("tls.key", Shape::Secret),
     ("tls.insecureSkipVerify", Shape::Flag),
     ("jsonBody", Shape::Flag),
-    ("connectionBackoff.duration", Shape::Text),
-    ("connectionBackoff.steps", Shape::Number),
-    ("connectionBackoff.factor", Shape::Any),
-    ("connectionBackoff.jitter", Shape::Any),
-    ("connectionBackoff.cap", Shape::Text),
-];
+]);
 
 /// The longest name of a stream or a consumer that the server takes.
 const MAX_NAME: usize = 255;

@@ -7,7 +7,7 @@ use crate::api::metadata::{self, Key, Metadata, Shape, Values};
 use crate::api::{FieldPath, Problems, Secrets, secret, value};
 
 /// The keys of a Component's metadata.
-pub const KEYS: [Key; 20] = [
+pub const KEYS: [Key; 20] = metadata::connected([
     ("url", Shape::Text),
     ("queue", Shape::Text),
     ("exchange.name", Shape::Text),
@@ -23,12 +23,7 @@ pub const KEYS: [Key; 20] = [
     ("tls.key", Shape::Secret),
     ("tls.insecureSkipVerify", Shape::Flag),
     ("jsonBody", Shape::Flag),
-    ("connectionBackoff.duration", Shape::Text),
-    ("connectionBackoff.steps", Shape::Number),
-    ("connectionBackoff.factor", Shape::Any),
-    ("connectionBackoff.jitter", Shape::Any),
-    ("connectionBackoff.cap", Shape::Text),
-];
+]);
 
 /// Schemes and their default ports; the second means TLS.
 const SCHEMES: [(&str, u16); 2] = [("amqp", 5672), ("amqps", 5671)];

@@ -8,7 +8,7 @@ use crate::api::metadata::{self, Key, Metadata, Shape, Values};
 use crate::api::{FieldPath, Problems, Secret, SecretValue, Secrets, duration, secret, value};
 
 /// The keys of a Component's metadata.
-pub const KEYS: [Key; 27] = [
+pub const KEYS: [Key; 27] = metadata::connected([
     ("redisHost", Shape::Text),
     ("redisPassword", Shape::Secret),
     ("stream", Shape::Text),
@@ -31,12 +31,7 @@ pub const KEYS: [Key; 27] = [
     ("dialTimeout", Shape::Text),
     ("readTimeout", Shape::Text),
     ("writeTimeout", Shape::Text),
-    ("connectionBackoff.duration", Shape::Text),
-    ("connectionBackoff.steps", Shape::Number),
-    ("connectionBackoff.factor", Shape::Any),
-    ("connectionBackoff.jitter", Shape::Any),
-    ("connectionBackoff.cap", Shape::Text),
-];
+]);
 
 /// What an entry may take before it is handed to another reader (Dapr's default is the same).
 const DEFAULT_PROCESSING: Duration = Duration::from_secs(60);

@@ -7,9 +7,10 @@ use crate::api::metadata::{Key, Metadata, Shape, Values};
 use crate::api::{FieldPath, Problems, Secrets, metadata, secret, value};
 
 /// The keys of a Component's metadata, beside those of a webhook.
-pub const KEYS: [Key; 14] = [
+pub const KEYS: [Key; 15] = metadata::connected([
     ("mode", Shape::Text),
     ("endpoint", Shape::Text),
+    ("caCert", Shape::Secret),
     ("bucket", Shape::Text),
     ("region", Shape::Text),
     ("events", Shape::List),
@@ -17,12 +18,7 @@ pub const KEYS: [Key; 14] = [
     ("filter.suffix", Shape::Text),
     ("accessKey", Shape::Secret),
     ("secretKey", Shape::Secret),
-    ("connectionBackoff.duration", Shape::Text),
-    ("connectionBackoff.steps", Shape::Number),
-    ("connectionBackoff.factor", Shape::Any),
-    ("connectionBackoff.jitter", Shape::Any),
-    ("connectionBackoff.cap", Shape::Text),
-];
+]);
 
 /// Schemes and their default ports; the second means TLS.
 const SCHEMES: [(&str, u16); 2] = [("http", 80), ("https", 443)];
@@ -58,6 +54,8 @@ pub struct Listen {
     /// Absent only beside a problem.
     pub server: Option<Endpoint>,
     pub tls: bool,
+    /// In PEM; the authorities of the system when absent.
+    pub ca: Option<Secret>,
     pub region: String,
     /// Access key and secret key.
     pub login: Option<(Secret, Secret)>,
@@ -121,6 +119,7 @@ fn judge_fields(raw: &S3Event, listens: Option<bool>, path: &FieldPath, problems
     let http = &raw.http;
     let fields = [
         ("endpoint", raw.endpoint.is_some(), true),
+        ("caCert", raw.ca_cert.is_some(), true),
         ("accessKey", raw.access_key.is_some(), true),
         ("secretKey", raw.secret_key.is_some(), true),
         ("path", http.path.is_some(), false),
@@ -184,6 +183,10 @@ impl Listen {
             source.as_ref().map(|source| secret::read(source, &path.field(name), secrets, problems))
         };
         let (access_key, secret_key) = (read("accessKey", &raw.access_key), read("secretKey", &raw.secret_key));
+        let (ca, tls) = (read("caCert", &raw.ca_cert), address.scheme == "https");
+        if ca.is_some() && !tls && !address.scheme.is_empty() {
+            problems.push(&path.field("endpoint"), "http:// has no TLS for \"caCert\": use https://");
+        }
         let own = client::pair(access_key, secret_key, ("accessKey", "secretKey"), path, problems);
         let in_address = address.user.is_some() || address.password.is_some();
         if in_address {
@@ -192,7 +195,8 @@ impl Listen {
         let backoff_path = path.field("connectionBackoff");
         let backoff = Backoff::parse(raw.http.common.connection_backoff.as_ref(), &backoff_path, problems);
         Self {
-            tls: address.scheme == "https",
+            tls,
+            ca,
             server: address.endpoint,
             region: raw.region.clone().filter(|region| !region.is_empty()).unwrap_or_else(|| REGION.to_owned()),
             login: own,

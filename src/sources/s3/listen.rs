@@ -15,7 +15,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::config::{Listen, Selection};
+use super::config::{Listen, Secret, Selection};
 use super::sign;
 use crate::dial::{self, Trust};
 use crate::fault::{Fault, FaultKind, Retry};
@@ -68,7 +68,8 @@ impl Link {
             if settings.tls {
                 let name = ServerName::try_from(server.host.clone())
                     .map_err(|_| Fault::new(FaultKind::Malformed, CONNECT, "the server's name is no name for TLS"))?;
-                let connector = tokio_rustls::TlsConnector::from(Arc::new(dial::tls(Trust::default())?));
+                let trust = Trust { ca: settings.ca.as_ref().map(Secret::expose), ..Trust::default() };
+                let connector = tokio_rustls::TlsConnector::from(Arc::new(dial::tls(trust)?));
                 let stream = connector.connect(name, stream).await.map_err(no_tls)?;
                 exchange(stream, request, bucket).await
             } else {

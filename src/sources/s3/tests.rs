@@ -28,6 +28,9 @@ fn each_mode_has_its_fields() {
     let Mode::Listen(listen) = listen.mode else { panic!("{:?}", listen.mode) };
     assert_eq!((listen.server.unwrap().to_string().as_str(), listen.tls), ("minio:443", true));
     assert_eq!((listen.region.as_str(), listen.login.is_some()), ("us-east-1", true));
+    let own = json!({"mode": "listen", "endpoint": "https://minio", "caCert": {"file": "ca.crt"}});
+    let Mode::Listen(listen) = check(&own, &[]).mode else { panic!("it is no webhook") };
+    assert!(listen.ca.is_some());
 }
 
 #[test]
@@ -36,6 +39,10 @@ fn what_is_wrong_is_named() {
     check(
         &json!({"mode": "webhook", "endpoint": "http://a", "secretKey": {"env": "X"}}),
         &["s.endpoint: belongs to the mode listen only", "s.secretKey: belongs to the mode listen only"],
+    );
+    check(
+        &json!({"mode": "listen", "endpoint": "http://minio", "caCert": {"file": "ca.crt"}}),
+        &["s.endpoint: http:// has no TLS for \"caCert\": use https://"],
     );
     check(
         &json!({"mode": "listen", "port": 1, "accessKey": {"env": "X"}}),

@@ -125,6 +125,9 @@ fn buses() -> Vec<Refused> {
             "known: file, memory",
         ),
         (bus("component: {type: bindings.http}"), "is no pub/sub component", "is no pub/sub component"),
+        (bus("component: {version: v1}"), "one of them is needed", "\"name\" or \"type\" is needed"),
+        (bus("component: {name: a, type: pubsub.b}"), "they exclude each other", "excludes \"name\""),
+        (bus("component: {name: a, version: v1}"), "excludes \"name\"", "excludes \"name\""),
         (bus("embedded: {}, delivery: {format: text}"), "\"structured\"", "known: binary, structured"),
         (cluster_bus("allowedNamespaces: {from: Some}"), "\"Selector\"", "known: All, Same, Selector"),
         (

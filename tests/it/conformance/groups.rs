@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use penstock::event::{Data, Draft};
 use penstock::fault::FaultKind;
 use penstock::flow::{Group, Start, Subscription};
 use penstock::task;
 
-use super::{Backend, PATIENCE, ack_all, ids, numbers, publish, subscribe, take, topic};
+use super::{Backend, PATIENCE, ack_all, ids, numbers, outgoing, publish, subscribe, take, topic};
 
 pub async fn every_group_gets_everything_and_members_share(backend: &dyn Backend) {
     let topic = topic("shared");
@@ -57,6 +58,37 @@ pub async fn a_slow_member_is_never_handed_more_than_it_asked_for(backend: &dyn 
         assert_eq!(held.len(), 3);
     }
     assert_eq!(seen, numbers(0..50));
+}
+
+/// What a stopped reader costs in memory: the events that it may hold, however many wait.
+pub async fn a_member_that_takes_nothing_holds_no_more_than_it_may(backend: &dyn Backend) {
+    const WAITING: usize = 20_000;
+    const MAY_HOLD: usize = 64;
+    let topic = topic("stopped");
+    let bus = backend.open().await;
+    let stopped = subscribe(&*bus, &topic, "g", MAY_HOLD).await;
+    let data = format!("\"{}\"", "x".repeat(1022));
+    for start in (0..WAITING).step_by(500) {
+        let event = |id: &String| Draft::new(id, "/conformance", "test.event").data(Data::Text(&data)).build().unwrap();
+        let batch = numbers(start..start + 500).iter().map(|id| outgoing(event(id))).collect();
+        for answer in bus.publish(&topic, batch).await {
+            answer.unwrap();
+        }
+    }
+    // What one member holds, the other cannot get.
+    let mut other = subscribe(&*bus, &topic, "g", 1000).await;
+    let mut seen = BTreeSet::new();
+    let mut drain = async |least: usize| {
+        while seen.len() < least {
+            let next = task::within(PATIENCE, other.next()).await;
+            let next = next.unwrap_or_else(|| panic!("{} of {least} events came", seen.len())).unwrap();
+            seen.extend(ids(&next));
+            ack_all(next);
+        }
+    };
+    drain(WAITING - MAY_HOLD).await;
+    drop(stopped);
+    drain(WAITING).await;
 }
 
 pub async fn lag_counts_what_is_not_settled(backend: &dyn Backend) {

@@ -58,6 +58,7 @@ macro_rules! suite {
             groups::every_group_gets_everything_and_members_share,
             groups::a_group_that_starts_latest_exists_from_then_on,
             groups::a_slow_member_is_never_handed_more_than_it_asked_for,
+            groups::a_member_that_takes_nothing_holds_no_more_than_it_may,
             groups::lag_counts_what_is_not_settled,
             groups::what_a_leaving_member_holds_goes_to_the_others,
             groups::a_late_group_reads_far_behind_in_order,

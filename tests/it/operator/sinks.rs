@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::objects::FLOW;
 use super::pod::Pod;
-use super::rig::{COMPONENT, Rig, TRIGGER, settled};
+use super::rig::{COMPONENT, EVENT_SOURCE, Rig, TRIGGER, settled};
 use crate::support::{Client, NatsServer, Receiver, eventually, free_port};
 
 fn sink_of(reference: &str) -> String {
@@ -80,6 +80,34 @@ async fn a_component_is_used_or_copied_and_never_from_elsewhere() {
     let message = rig.says(TRIGGER, "ship", "SinksResolved", "False Unresolved").await;
     assert!(message.ends_with("daprd loads Components of its own namespace only"), "{message}");
     eventually("the copy is gone", || async { rig.find(COMPONENT, "trigger-ship-sink.mail").await.is_none() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bus_that_names_a_component_waits_for_it_and_gives_each_workload_one_like_it() {
+    let rig = Rig::new("foreign").await;
+    let _operator = rig.operator().start().await;
+    let jetstream = FLOW.lines().find(|line| line.contains("jetstream")).unwrap();
+    rig.apply(&FLOW.replace(jetstream, "spec: {component: {name: broker}}")).await;
+    let message = rig.says(TRIGGER, "ship", "BusReady", "False NotFound").await;
+    assert!(message.ends_with("/broker: there is none"), "{message}");
+    let broker = "{apiVersion: dapr.io/v1alpha1, kind: Component, metadata: {name: broker}, scopes: [other], \
+                  spec: {type: pubsub.redis, version: v1, metadata: [{name: redisHost, value: HOST}]}}";
+    for host in ["one:6379", "two:6379"] {
+        rig.apply(&broker.replace("HOST", &format!("'{host}'"))).await;
+        rig.says(TRIGGER, "ship", "BusReady", "True Found").await;
+        rig.says(EVENT_SOURCE, "shop", "BusReady", "True Found").await;
+        eventually("the workloads' own are like it", || async {
+            let of =
+                async |workload: &str| rig.find(COMPONENT, workload).await.map(|object| object["spec"].to_string());
+            let all = [of("trigger-ship-bus").await, of("eventsource-shop-bus").await];
+            all.iter()
+                .all(|spec| spec.as_ref().is_some_and(|spec| spec.contains("pubsub.redis") && spec.contains(host)))
+        })
+        .await;
+    }
+    rig.apply(&broker.replace("pubsub.redis", "state.redis").replace("HOST", "'x'")).await;
+    let message = rig.says(TRIGGER, "ship", "BusReady", "False BusInvalid").await;
+    assert!(message.ends_with("\"state.redis\" is no pub/sub component"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

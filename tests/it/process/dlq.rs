@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::support::{Client, NatsServer, Penstock, Receiver, RedisServer, Reply, Run, eventually, free_port, output};
 
 /// A sink that refuses every event under `/bad` for good until it is mended.
-struct Sink {
-    receiver: Receiver,
+pub struct Sink {
+    pub receiver: Receiver,
     mended: Arc<AtomicBool>,
 }
 
 impl Sink {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let mended = Arc::new(AtomicBool::new(false));
         let answer = mended.clone();
         let receiver = Receiver::answering(move |_, seen| {
@@ -23,19 +23,19 @@ impl Sink {
         Self { receiver: receiver.await, mended }
     }
 
-    fn mend(&self) {
+    pub fn mend(&self) {
         self.mended.store(true, Ordering::SeqCst);
     }
 
     /// The ids that came to this path.
-    fn ids(&self, path: &str) -> Vec<String> {
+    pub fn ids(&self, path: &str) -> Vec<String> {
         let seen = self.receiver.seen();
         seen.iter().filter(|seen| seen.path == path).map(|seen| seen.header("ce-id").to_owned()).collect()
     }
 }
 
 /// A webhook `/`, a Trigger with the subscribers `good` and `bad`, and a bus with these settings.
-fn write(folder: &Path, port: u16, sink: &Sink, bus: &str) {
+pub fn write(folder: &Path, port: u16, sink: &Sink, bus: &str) {
     let (good, bad) = (sink.receiver.uri("/good"), sink.receiver.uri("/bad"));
     let yaml = format!(
         "apiVersion: events.openfunction.io/v1alpha1
@@ -62,7 +62,7 @@ spec:
 }
 
 /// Posts an event for each id, and waits until each is a dead letter.
-async fn post(port: u16, process: &Penstock, ids: &[&str]) {
+pub async fn post(port: u16, process: &Penstock, ids: &[&str]) {
     for id in ids {
         let uri = format!("http://127.0.0.1:{port}/");
         let answer = Client::new().event(&uri, id, &format!("type.{id}"), "{\"secret\": 7}").await.unwrap();
@@ -82,7 +82,7 @@ async fn dead(process: &Penstock, count: usize) {
 }
 
 /// The exit code, and what was told: the result, or why there is none.
-async fn dlq(arguments: &[&str]) -> (Option<i32>, String) {
+pub async fn dlq(arguments: &[&str]) -> (Option<i32>, String) {
     let out = output(["dlq"].iter().chain(arguments)).await;
     let told = if out.stdout.is_empty() { out.stderr } else { out.stdout };
     (out.status.code(), String::from_utf8_lossy(&told).into_owned())

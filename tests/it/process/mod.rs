@@ -6,7 +6,7 @@
 mod cases;
 mod convert;
 mod disk;
-mod dlq;
+pub mod dlq;
 mod explain;
 mod faults;
 mod gates;

@@ -15,8 +15,13 @@ pub struct Child {
 impl Child {
     /// SIGKILL, by its own id. It may be gone already.
     pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Any signal, as [`Child::kill`].
+    pub fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.id).unwrap();
-        kill_process(Pid::from_raw(id).unwrap(), Signal::KILL).unwrap_or_default();
+        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap_or_default();
     }
 
     /// Whether the process is there still.

@@ -5,7 +5,10 @@
 
 mod children;
 mod end;
-mod flow;
+pub mod flow;
+mod foreign;
 mod kill;
 mod kinds;
+mod letters;
 mod refused;
+mod tales;

@@ -40,6 +40,51 @@ spec: {http: {orders: {}}}
     assert!(text.contains("spec.natsStreaming.startAtSequence: cannot be said to a component"), "{text}");
 }
 
+#[tokio::test]
+async fn a_bus_of_daprs_own_needs_daprd_and_its_component() {
+    let yaml = "apiVersion: events.openfunction.io/v1alpha1
+kind: EventBus
+metadata: {name: default}
+spec: {component: {name: broker}}
+---
+apiVersion: events.openfunction.io/v1alpha1
+kind: EventSource
+metadata: {name: shop}
+spec: {http: {orders: {}, bills: {}}}
+";
+    let check = |text: &str, expected: &str| assert!(text.contains(expected), "{text}");
+    let text = refused::<&str>(yaml, []).await;
+    check(
+        &text,
+        ":4:8: EventBus default/default: spec.component: a bus that is a Dapr Component is reached through daprd",
+    );
+    check(&text, "penstock run --dapr starts one");
+    let text = refused(yaml, through_daprd()).await;
+    check(
+        &text,
+        "spec.component.name: there is no Component \"broker\" in the files (its YAML belongs to the files (-f)",
+    );
+    let component = "---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: broker}
+spec: {type: state.in-memory, version: v1}
+";
+    let text = refused(&format!("{yaml}{component}"), through_daprd()).await;
+    check(&text, "spec.component.name: Component default/broker: \"state.in-memory\" is no pub/sub component");
+    let join = "---
+apiVersion: events.openfunction.io/v1alpha1
+kind: Trigger
+metadata: {name: both}
+spec:
+  eventSources: [{name: a, eventSourceName: shop, eventName: orders}, {name: b, eventSourceName: shop, eventName: bills}]
+  subscribers: [{condition: a && b, sink: {uri: 'http://127.0.0.1:1/'}}]
+";
+    let component = component.replace("state.in-memory", "pubsub.in-memory");
+    let text = refused(&format!("{yaml}{component}{join}"), through_daprd()).await;
+    check(&text, "joining or gathering events on this bus (embedded, jetstream, redis can) is not supported");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_taken_ends_the_start_and_says_why() {
     let folder = tempfile::tempdir().unwrap();

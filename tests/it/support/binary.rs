@@ -104,13 +104,7 @@ impl Run {
     /// Starts the process and waits until it says that it is ready.
     pub async fn start(&self) -> Penstock {
         let process = self.spawn();
-        let client = Client::new();
-        let ready = format!("http://127.0.0.1:{}/readyz", self.admin);
-        eventually("the process is ready", || async {
-            assert!(!process.has_ended(), "it ended: {}", process.log());
-            client.get(&ready).await.is_ok_and(|answer| answer.code == 200)
-        })
-        .await;
+        process.ready().await;
         process
     }
 
@@ -143,6 +137,16 @@ impl Penstock {
     /// The address of a path on its admin port.
     pub fn admin(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.admin)
+    }
+
+    /// Waits until it says that it is ready.
+    pub async fn ready(&self) {
+        let (client, ready) = (Client::new(), self.admin("/readyz"));
+        eventually("the process is ready", || async {
+            assert!(!self.has_ended(), "it ended: {}", self.log());
+            client.get(&ready).await.is_ok_and(|answer| answer.code == 200)
+        })
+        .await;
     }
 
     fn has_ended(&self) -> bool {

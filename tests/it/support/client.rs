@@ -1,11 +1,16 @@
 //! A small HTTP client for tests.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
 
 /// What a server answered.
 #[derive(Clone, Debug)]
@@ -17,11 +22,23 @@ pub struct Answer {
 
 /// Speaks HTTP/1.1 over pooled connections.
 #[derive(Clone, Debug)]
-pub struct Client(Pool<HttpConnector, Full<Bytes>>);
+pub struct Client(Pool<HttpsConnector<HttpConnector>, Full<Bytes>>);
 
 impl Client {
+    /// Trusts nobody who speaks TLS.
     pub fn new() -> Self {
-        Self(Pool::builder(TokioExecutor::new()).build_http())
+        Self::trusting(None)
+    }
+
+    /// Trusts this authority.
+    pub fn trusting(authority: Option<&CertificateDer<'static>>) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(authority.cloned());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_root_certificates(roots).with_no_client_auth();
+        let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();
+        Self(Pool::builder(TokioExecutor::new()).build(connector))
     }
 
     pub async fn get(&self, uri: &str) -> Result<Answer, String> {

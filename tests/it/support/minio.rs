@@ -1,5 +1,6 @@
 //! A real `MinIO`, on a free port and a directory of its own, and the few calls that tests make.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -7,7 +8,9 @@ use data_encoding::BASE64;
 use http::Method;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use ring::hmac;
+use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 
 use super::server::Server;
@@ -22,6 +25,8 @@ pub struct Minio {
     folder: TempDir,
     server: Server,
     environment: Vec<(&'static str, String)>,
+    /// The authority that signed its certificate, when it speaks TLS.
+    authority: Option<CertificateDer<'static>>,
 }
 
 fn binary() -> PathBuf {
@@ -57,16 +62,46 @@ impl Minio {
         .await
     }
 
+    /// Starts a server that speaks TLS alone; and the authority that signed its certificate, as PEM.
+    pub async fn start_tls() -> (Self, String) {
+        let (key, mut params) = (KeyPair::generate().unwrap(), CertificateParams::default());
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = params.self_signed(&key).unwrap();
+        let issuer = Issuer::new(params, key);
+        let key = KeyPair::generate().unwrap();
+        let cert = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+        let mut minio = Self::new(|folder| {
+            // Where it looks for them below its home.
+            let certs = folder.path().join(".minio/certs");
+            fs::create_dir_all(&certs).unwrap();
+            fs::write(certs.join("public.crt"), cert.pem()).unwrap();
+            fs::write(certs.join("private.key"), key.serialize_pem()).unwrap();
+            Vec::new()
+        });
+        minio.authority = Some(authority.der().clone());
+        minio.run().await;
+        (minio, authority.pem())
+    }
+
     async fn start_with(environment: impl FnOnce(&TempDir) -> Vec<(&'static str, String)>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let environment = environment(&folder);
-        let mut minio = Self { port: free_port(), folder, server: Server::default(), environment };
+        let mut minio = Self::new(environment);
         minio.run().await;
         minio
     }
 
+    fn new(environment: impl FnOnce(&TempDir) -> Vec<(&'static str, String)>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let environment = environment(&folder);
+        Self { port: free_port(), folder, server: Server::default(), environment, authority: None }
+    }
+
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
+    }
+
+    fn client(&self) -> Client {
+        Client::trusting(self.authority.as_ref())
     }
 
     /// Starts the process, again after it was killed: the same port, the same data.
@@ -84,7 +119,7 @@ impl Minio {
             .envs(self.environment.iter().map(|(name, value)| (*name, value)));
         self.server.run(&mut command, self.port, &folder.join("log"));
         eventually("MinIO is ready", || async {
-            let answer = Client::new().get(&format!("{}/minio/health/live", self.url())).await;
+            let answer = self.client().get(&format!("{}/minio/health/live", self.url())).await;
             answer.is_ok_and(|answer| answer.code == 200) && self.call(Method::GET, "/", "").await.code == 200
         })
         .await;
@@ -137,6 +172,6 @@ impl Minio {
         let signature = BASE64.encode(hmac::sign(&key, text.as_bytes()).as_ref());
         let authorization = format!("AWS {}:{signature}", Self::ACCESS_KEY);
         let headers = [("date", date.as_str()), ("authorization", &authorization), ("content-type", "text/plain")];
-        Client::new().send(method, &format!("{}{path}", self.url()), &headers, body).await.unwrap()
+        self.client().send(method, &format!("{}{path}", self.url()), &headers, body).await.unwrap()
     }
 }

@@ -38,7 +38,7 @@ pub use process::Process;
 pub use rabbitmq::RabbitMq;
 pub use raw::{break_off, exchange};
 pub use receiver::{Receiver, Reply, Seen};
-pub use redis::RedisServer;
+pub use redis::{RedisServer, Sentinel};
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::free_port;
 use super::server::Server;
+use super::{eventually, free_port};
 
 /// A running server. It is killed when this is dropped.
 pub struct RedisServer {
@@ -54,5 +54,52 @@ impl RedisServer {
 
     pub fn resume(&self) {
         self.server.resume();
+    }
+}
+
+/// A sentinel that looks after one master, alone. It is killed when this is dropped.
+pub struct Sentinel {
+    port: u16,
+    _folder: TempDir,
+    _server: Server,
+}
+
+impl Sentinel {
+    /// Starts a sentinel that calls the master `name`. It acts when it is told to: on a machine that is busy, servers
+    /// are silent for long.
+    pub fn start(name: &str, master: &RedisServer) -> Self {
+        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+        let file = folder.path().join("sentinel.conf");
+        let settings = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor {name} 127.0.0.1 {} 1\n\
+             sentinel down-after-milliseconds {name} 600000\n",
+            folder.path().display(),
+            master.port,
+        );
+        std::fs::write(&file, settings).unwrap();
+        let mut server = Server::default();
+        let mut command = Command::new("redis-server");
+        server.run(command.arg(&file).arg("--sentinel"), port, &folder.path().join("log"));
+        Self { port, _folder: folder, _server: server }
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Puts a replica in the place of the master `name`, which is dead.
+    pub async fn fail_over(&self, name: &str) {
+        eventually("a replica is promoted", || async {
+            let mut order = redis::cmd("SENTINEL");
+            order.arg("FAILOVER").arg(name);
+            // Refused while no replica is found fit to take over.
+            order.exec_async(&mut self.connection().await).await.is_ok()
+        })
+        .await;
+    }
+
+    pub async fn connection(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(format!("redis://{}", self.address())).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
     }
 }

@@ -1,11 +1,14 @@
 //! As on a cluster: an event source's side and a trigger's side have a daprd and a process each, and
 //! share nothing but a bus on `JetStream`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::chaos::again;
-use super::rig::{Rig, Supervised};
-use crate::support::{NatsServer, Penstock};
+use super::rig::{Rig, Supervised, sides, sockets_are_served};
+use crate::process::quickstart::Example;
+use crate::supervised::flow::through_daprd;
+use crate::support::{NatsServer, Penstock, Run};
 
 /// Kills of one run.
 const KILLS: usize = 15;
@@ -29,6 +32,39 @@ async fn events_pass_two_sides_and_arrive_as_they_were_sent() {
     assert_eq!(&*first.body, br#"{"order":7,"big":12345678901234567890}"#, "no number went through a double");
     assert_eq!((first.header("ce-source"), first.header("ce-type")), ("/tests", "order"));
     assert_eq!((router.stop().await, intake.stop().await), (Some(0), Some(0)));
+}
+
+/// Hands both sides what `run --dapr` wrote into `told` for one machine: to the side that delivers the bus alone.
+fn hand_out(told: &Path, home: &Path) {
+    for name in ["intake", "router"] {
+        let plan = format!("{name}.json");
+        std::fs::copy(told.join("plans").join(&plan), home.join(&plan)).unwrap();
+        for file in std::fs::read_dir(told.join("resources")).unwrap().map(|entry| entry.unwrap().path()) {
+            let is_bus = std::fs::read_to_string(&file).unwrap().contains("type: pubsub.eventbus.jetstream");
+            if is_bus || name == "intake" {
+                std::fs::copy(&file, home.join(name).join("resources").join(file.file_name().unwrap())).unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quickstart_runs_unchanged_on_two_sides_of_a_broker() {
+    let (server, home) = (NatsServer::start(""), tempfile::tempdir().unwrap());
+    let example = Example::over(&format!("jetstream: {{url: \"{}\"}}", server.url())).await;
+    let machine = Run::new(example.folder()).with(through_daprd()).start().await;
+    assert_eq!(machine.stop().await, Some(0));
+    let [(daprd, intake), (router_daprd, router)] = sides(home.path());
+    hand_out(&example.folder().join("data/dapr"), home.path());
+    let (intake, router) = (intake.spawn(), router.spawn());
+    sockets_are_served(home.path()).await;
+    let _daprds = tokio::join!(daprd.start(), router_daprd.start());
+    tokio::join!(intake.ready(), router.ready());
+    example.send().await;
+    example.is_told_by(&router).await;
+    let log = router.log();
+    assert_eq!((router.stop().await, intake.stop().await), (Some(0), Some(0)));
+    example.assert_arrived(&log);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,6 +26,32 @@ fn webhook(port: u16) -> String {
     component("shop-orders", "pubsub.eventsource.http", &metadata)
 }
 
+/// The daprds and the workloads of two sides, the one that listens first. Below `folder`, each finds its plan under its
+/// name, and its resources and sockets in a folder of that name.
+pub fn sides(folder: &Path) -> [(Daprd, Run); 2] {
+    let side = |name: &str, kinds: &str| {
+        let home = folder.join(name);
+        let daprd = Daprd::new(&home.join("resources"), &home.join("s"));
+        let plan = home.with_extension("json").into_os_string();
+        let endpoint = format!("127.0.0.1:{}", daprd.grpc_port()).into();
+        let sockets = home.join("s").into_os_string();
+        let words = [name.into(), "--plan".into(), plan, "--dapr".into(), endpoint];
+        let served = ["--kind".into(), kinds.into(), "--sockets-dir".into(), sockets];
+        (daprd, Run::command::<std::ffi::OsString>(words.into_iter().chain(served), &home))
+    };
+    [side("intake", "eventbus.jetstream,eventsource.http"), side("router", "eventbus.jetstream")]
+}
+
+/// Waits until the workloads of [`sides`] serve their sockets: daprd looks for them once.
+pub async fn sockets_are_served(folder: &Path) {
+    for socket in
+        ["intake/s/eventbus.jetstream.sock", "intake/s/eventsource.http.sock", "router/s/eventbus.jetstream.sock"]
+    {
+        let socket = folder.join(socket);
+        eventually("a socket is served", || async { UnixStream::connect(&socket).await.is_ok() }).await;
+    }
+}
+
 /// Everything that an event passes, and its place on disk.
 pub struct Rig {
     folder: TempDir,
@@ -82,19 +108,10 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let bus = component("bus", "pubsub.eventbus.jetstream", &format!("{{name: url, value: \"{url}\"}}"));
-        let side = |name: &str, kinds: &str| {
-            let home = folder.path().join(name);
-            let daprd = Daprd::new(&home.join("resources"), &home.join("s"));
+        let [(daprd, intake), (router_daprd, router)] = sides(folder.path());
+        for daprd in [&daprd, &router_daprd] {
             daprd.resource("bus", &bus);
-            let plan = home.with_extension("json").into_os_string();
-            let endpoint = format!("127.0.0.1:{}", daprd.grpc_port()).into();
-            let sockets = home.join("s").into_os_string();
-            let words = [name.into(), "--plan".into(), plan, "--dapr".into(), endpoint];
-            let served = ["--kind".into(), kinds.into(), "--sockets-dir".into(), sockets];
-            (daprd, Run::command::<std::ffi::OsString>(words.into_iter().chain(served), &home))
-        };
-        let (daprd, intake) = side("intake", "eventbus.jetstream,eventsource.http");
-        let (router_daprd, router) = side("router", "eventbus.jetstream");
+        }
         daprd.resource("shop-orders", &webhook(port));
         let components = Run::component(folder.path(), &folder.path().join("s"));
         let receiver = Receiver::start().await;
@@ -107,14 +124,9 @@ impl Rig {
         self
     }
 
-    /// Waits until the workloads of both sides serve their sockets: daprd looks for them once.
+    /// Waits until the workloads of both sides serve their sockets.
     pub async fn sockets_are_served(&self) {
-        for socket in
-            ["intake/s/eventbus.jetstream.sock", "intake/s/eventsource.http.sock", "router/s/eventbus.jetstream.sock"]
-        {
-            let socket = self.folder.path().join(socket);
-            eventually("a socket is served", || async { UnixStream::connect(&socket).await.is_ok() }).await;
-        }
+        sockets_are_served(self.folder.path()).await;
     }
 
     /// The intake's plan, with these attributes set on every event.

@@ -99,7 +99,11 @@ const EVENT_BUS: Rules = Rules {
         Words("delivery.backoffPolicy", &["exponential", "linear"]),
         Words("delivery.format", &["binary", "structured"]),
     ],
-    limits: &[Limit("delivery.retry", "maximum", 10_000), Limit("component.type", "maxLength", 253)],
+    limits: &[
+        Limit("delivery.retry", "maximum", 10_000),
+        Limit("component.name", "maxLength", 253),
+        Limit("component.type", "maxLength", 253),
+    ],
     ties: &[
         Rule(
             "",
@@ -113,6 +117,16 @@ const EVENT_BUS: Rules = Rules {
             "\"address\" or \"sentinel\": one of them is needed, and they exclude each other",
         ),
         Rule("nats", "has(self.native)", "native: required (an object) and missing"),
+        Rule(
+            "component",
+            "has(self.name) != has(self.type)",
+            "\"name\" or \"type\": one of them is needed, and they exclude each other",
+        ),
+        Rule(
+            "component",
+            "!has(self.name) || !(has(self.version) || has(self.metadata) || has(self.secretStore))",
+            "version, metadata, secretStore: excludes \"name\": the Component says it itself",
+        ),
         Rule("component.type", "self.startsWith('pubsub.')", "is no pub/sub component (such as \"pubsub.rabbitmq\")"),
     ],
     defaults: &[],

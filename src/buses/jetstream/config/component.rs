@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::Config;
+use super::{Config, Keep};
 use crate::api::Problems;
 use crate::api::event_bus::{BusSpec, JetstreamBus, RetentionSpec};
 use crate::api::metadata::{self, Key, Metadata, Shape, Values};
@@ -37,13 +37,13 @@ struct Raw {
 }
 
 impl Config {
-    /// Reads the metadata of a Component: the settings, and the part of the spec that is one thing for
-    /// all back ends. `None` when something is wrong.
-    pub fn from_metadata(metadata: &Metadata, problems: &mut Problems) -> Option<(Self, BusSpec)> {
+    /// Reads the metadata of a Component; `None` when something is wrong.
+    pub fn from_metadata(metadata: &Metadata, problems: &mut Problems) -> Option<Self> {
         let before = problems.len();
         let Raw { jetstream, retention, dedup_window } = metadata::read(metadata, &KEYS, problems)?;
         let config = Self::parse(&jetstream, &metadata::path(), &Values(metadata), problems);
         let spec = BusSpec { retention, dedup_window, ..BusSpec::default() };
-        (problems.len() == before).then_some((config, spec))
+        let keep = Keep::parse(&spec, &metadata::path(), problems);
+        (problems.len() == before).then_some(config.keeping(keep))
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 pub use component::KEYS;
 pub use start::Start;
 
+pub use crate::api::Keep;
 use crate::api::client;
 use crate::api::client::nats::Fields;
 pub use crate::api::client::nats::{Access, Login};
@@ -37,24 +38,8 @@ pub struct Config {
     pub max_in_flight: Option<u32>,
     /// Where a new group starts.
     pub start: Start,
+    /// The size counts for the whole stream.
     pub keep: Keep,
-}
-
-/// What a stream keeps. `retention` and `dedupWindow` are one thing for all back ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keep {
-    /// Events older than this are deleted, read or not.
-    pub age: Duration,
-    /// The oldest events are deleted, read or not, while the stream holds more bytes than this.
-    pub bytes: Option<u64>,
-    /// How long a second event of the same source and id is recognised; not at all when zero.
-    pub dedup_window: Duration,
-}
-
-impl Default for Keep {
-    fn default() -> Self {
-        Self { age: Duration::from_secs(168 * 3600), bytes: None, dedup_window: Duration::from_secs(300) }
-    }
 }
 
 /// Where a stream is kept.

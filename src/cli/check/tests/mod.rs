@@ -171,10 +171,20 @@ fn buses_have_exactly_one_back_end() {
     check(
         "EventBus",
         "component: {type: bindings.kafka}",
+        &["5:15: spec.component.type: \"bindings.kafka\" is no pub/sub component (such as \"pubsub.rabbitmq\")"],
+    );
+    check(
+        "EventBus",
+        "component: {type: pubsub.kafka, metadata: [{name: brokers}]}\nretention: {age: 1h}",
         &[
-            "5:3: warning: spec.component: the component bus is not supported by this version yet",
-            "5:15: spec.component.type: \"bindings.kafka\" is no pub/sub component (such as \"pubsub.rabbitmq\")",
+            "5:46: spec.component.metadata[0]: needs \"value\" or \"secretKeyRef\"",
+            "6:3: warning: spec.retention: has no effect: what the Component says counts",
         ],
+    );
+    check(
+        "EventBus",
+        "component: {name: a, type: pubsub.kafka}",
+        &["5:24: spec.component.type: excludes \"name\": write one of them"],
     );
     check(
         "EventBus",
@@ -261,6 +271,37 @@ fn what_a_document_names_is_looked_for_among_the_others() {
             "4:75: warning: Trigger default/t: spec.inputs.b.eventSource: no EventSource default/shp among the documents (did you mean \"shop\"?)",
             "9:8: warning: EventSource default/shop: spec.eventBus: no EventBus \"bus\" for namespace default among the documents (there: default)",
         ]
+    );
+}
+
+#[test]
+fn a_bus_names_a_component_of_its_namespace_that_is_a_pubsub() {
+    let bus = "apiVersion: events.openfunction.io/v1alpha1\nkind: EventBus\nmetadata: {name: default}\n\
+               spec: {component: {name: broker}}\n";
+    let component = |metadata: &str, ty: &str| {
+        format!(
+            "---\napiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {metadata}\nspec: {{type: {ty}, version: v1}}\n"
+        )
+    };
+    let check = |more: &str, expected: &[&str]| {
+        let mut lines = printed(&format!("{bus}{more}")).1;
+        lines.pop();
+        assert_eq!(lines, expected, "{more}");
+    };
+    check("", &[]);
+    check(&component("{name: broker}", "pubsub.redis"), &[]);
+    check(
+        &component("{name: broker}", "state.redis"),
+        &[
+            "4:20: EventBus default/default: spec.component.name: Component default/broker: \"state.redis\" is no pub/sub component",
+        ],
+    );
+    check(
+        &component("{name: broker, namespace: other}", "pubsub.redis"),
+        &[
+            "4:20: warning: EventBus default/default: spec.component.name: no Component \"broker\" among the documents (there: other/broker)",
+            "6:1: warning: Component other/broker: ignored: no EventBus names this Component (spec.component.name)",
+        ],
     );
 }
 

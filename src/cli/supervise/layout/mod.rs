@@ -6,8 +6,10 @@ use serde_json::{Value as Json, json};
 
 use crate::api::event_bus::BusSpec;
 use crate::api::event_source::EventSourceSpec;
+use crate::api::problem::alternatives;
 use crate::api::{FieldPath, Problems, Secret, SecretValue, Secrets};
 use crate::catalog::BusConfig;
+use crate::cli::dlq::Index;
 use crate::cli::documents::{Document, Documents, Origin};
 use crate::cli::report::Report;
 use crate::cli::run::{BusPlan, CONSUMER_GROUP, Feed, Plan};
@@ -23,6 +25,8 @@ pub struct Layout {
     /// Environment variables of daprd.
     pub secrets: Vec<(String, Secret)>,
     pub workloads: Vec<Workload>,
+    /// Where the dead letters are on the buses of `penstock component`.
+    pub letters: Index,
 }
 
 /// A process that does what a plan says.
@@ -77,6 +81,7 @@ impl Writer<'_> {
                 }
             });
         }
+        self.layout.letters = Index::of_open(self.plan, |index| buses[index].1.clone());
         for (index, endpoint) in buses {
             let name = |command: Command| match self.plan.buses.len() {
                 1 => command.as_str().to_owned(),
@@ -98,8 +103,9 @@ impl Writer<'_> {
     fn bus(&mut self, index: usize, report: &mut Report) -> String {
         let BusPlan { name, config, .. } = &self.plan.buses[index];
         let component = self.free_name(&name.replace('/', "."));
-        let (spec, origin) = self.bus_spec(name);
+        let (mut spec, origin) = self.bus_spec(name);
         let mut problems = Problems::new();
+        self.describe(&mut spec, name, &mut problems);
         let (from, known) = (self.secrets, &mut self.layout.secrets);
         let mut secrets = |_: &str, written: Json| secret(written, from, known);
         if let Some(mut made) = layout::bus(&component, &component, &spec, &mut secrets, &mut problems) {
@@ -109,12 +115,43 @@ impl Writer<'_> {
             {
                 made.set("stream", Setting::Value(stream.clone()));
             }
+            if matches!(config, BusConfig::Component) {
+                made.set(layout::CONSUMER, Setting::Value(CONSUMER_GROUP.to_owned()));
+            }
             self.add(made);
         }
         if let Some(origin) = origin {
             report.add(&origin, problems);
         }
         component
+    }
+
+    /// Puts what a Component says in the place of its name.
+    fn describe(&self, spec: &mut BusSpec, bus: &str, problems: &mut Problems) {
+        let Some(raw) = &mut spec.component else { return };
+        let Some(name) = &raw.name else { return };
+        let path = FieldPath::root().field("spec").field("component").field("name");
+        let namespace = bus.split_once('/').map_or("", |(namespace, _)| namespace);
+        match self.documents.named(namespace, name).as_slice() {
+            [] => {
+                let known: Vec<&str> = self.documents.components.iter().map(|known| known.name.as_str()).collect();
+                let message = format!("there is no Component {name:?} in the files");
+                let help = match known.as_slice() {
+                    [] => "its YAML belongs to the files (-f), as do those of the flow".to_owned(),
+                    known => alternatives(name, known),
+                };
+                problems.push_help(&path, message, help);
+            }
+            [component] => match layout::described(&component.spec) {
+                Ok(described) => *raw = described,
+                Err(why) => problems.push(&path, why),
+            },
+            several => {
+                let namespaces: Vec<&str> = several.iter().map(|component| component.namespace.as_str()).collect();
+                let message = format!("several namespaces have a Component {name:?}: {}", namespaces.join(", "));
+                problems.push_help(&path, message, "one daprd can have one of them: leave the others out");
+            }
+        }
     }
 
     /// Takes a Component in. An address with a login is a secret as a whole.
@@ -126,7 +163,10 @@ impl Writer<'_> {
                 *setting = environment(std::mem::take(text), &mut self.layout.secrets);
             }
         }
-        self.layout.kinds.insert(component.ty.trim_start_matches("pubsub.").to_owned());
+        let kind = component.ty.trim_start_matches("pubsub.");
+        if kind.starts_with("eventbus.") || kind.starts_with("eventsource.") {
+            self.layout.kinds.insert(kind.to_owned());
+        }
         self.layout.components.push(component);
     }
 

@@ -8,15 +8,18 @@ use crate::cli::run;
 use crate::cli::secrets::Local;
 
 fn written(yaml: &str) -> (Layout, String) {
+    written_with(yaml, &Local::new(None))
+}
+
+fn written_with(yaml: &str, secrets: &Local) -> (Layout, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flow.yaml");
     std::fs::write(&path, yaml).unwrap();
     let (documents, mut report) = documents::load(&[path], &mut std::io::empty());
-    let secrets = Local::new(None);
-    check::judge(&documents, &secrets, &mut report);
-    let plan = run::plan(&documents, &secrets, &mut report);
+    check::judge(&documents, secrets, &mut report);
+    let plan = run::plan(&documents, run::Reach::Daprd, secrets, &mut report);
     assert!(!report.has_errors(), "{}", text(&report));
-    let layout = layout(&documents, &plan, &secrets, &mut report);
+    let layout = layout(&documents, &plan, secrets, &mut report);
     (layout, text(&report))
 }
 
@@ -172,4 +175,47 @@ fn every_kind_of_bus_becomes_a_component() {
     check(native, &["type: pubsub.eventbus.jetstream", "url\n      envRef", stream]);
     let redis = "redis: {address: 'r:6379', db: 2, password: {env: PATH}}";
     check(redis, &["type: pubsub.eventbus.redis", "address\n      value: \"r:6379\"", "db\n      value: \"2\""]);
+}
+
+#[test]
+fn a_bus_of_daprs_own_is_not_served_and_has_a_group_of_its_own() {
+    let bus = "apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: broker, namespace: elsewhere}
+spec: {type: pubsub.rabbitmq, version: v2, metadata: [{name: consumerID, value: theirs}, {name: password, secretKeyRef: {name: PATH, key: x}}]}
+---
+apiVersion: events.openfunction.io/v1alpha1
+kind: ClusterEventBus
+metadata: {name: default}
+spec: {component: {name: broker}}
+---
+";
+    let trigger = FLOW.split("---\n").nth(1).unwrap();
+    let (folder, yaml) = (tempfile::tempdir().unwrap(), format!("{bus}{trigger}"));
+    std::fs::create_dir_all(folder.path().join("PATH")).unwrap();
+    std::fs::write(folder.path().join("PATH/x"), "hunter2").unwrap();
+    let (layout, report) = written_with(&yaml, &Local::new(Some(folder.path().to_owned())));
+    assert_eq!(report, "");
+    assert!(layout.kinds.is_empty(), "{:?}", layout.kinds);
+    let [component] = layout.components.as_slice() else { panic!("{:?}", layout.components) };
+    let expected = "metadata:
+  name: \"default\"
+spec:
+  type: pubsub.rabbitmq
+  version: v2
+  metadata:
+    - name: password
+      envRef: PENSTOCK_SECRET_1
+    - name: consumerID
+      value: \"penstock\"
+";
+    assert!(component.to_string().ends_with(expected), "{component}");
+    assert_eq!(layout.secrets[0].1.expose(), "hunter2");
+    assert_eq!(layout.workloads.len(), 1);
+
+    let (_, report) = written(&yaml.replacen("name: broker,", "name: brokers,", 1));
+    assert!(
+        report.contains("spec.component.name: there is no Component \"broker\" in the files (did you mean"),
+        "{report}"
+    );
 }

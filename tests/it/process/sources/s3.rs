@@ -154,6 +154,30 @@ async fn a_storage_that_is_listened_to_may_go_away_and_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_storage_whose_authority_is_named_is_listened_to_over_tls_and_no_other() {
+    let (minio, authority) = Minio::start_tls().await;
+    minio.make_bucket("photos").await;
+    let (folder, receiver) = (tempfile::tempdir().unwrap(), Receiver::start().await);
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.pem();
+    let start = |ca: &str| {
+        let file = folder.path().join("ca.crt");
+        std::fs::write(&file, ca).unwrap();
+        let login = "accessKey: {env: S3_KEY}, secretKey: {env: S3_SECRET}";
+        let ca = format!("caCert: {{file: \"{}\"}}", file.display());
+        let settings = format!("mode: listen, endpoint: \"{}\", {ca}, bucket: photos, {login}", minio.url());
+        write_flow(folder.path(), &settings, &receiver);
+        run(folder.path())
+    };
+    let (code, log) = start(&other).spawn().log_when_ended().await;
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("TLS cannot be agreed on"), "{log}");
+    let process = start(&authority).start().await;
+    listening(&process).await;
+    heard(&minio, &receiver, "in/%C3%A4.txt", 1).await;
+    assert_eq!(process.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_storage_refuses_ends_the_process_with_the_reason() {
     let minio = Minio::start().await;
     let (folder, receiver) = (tempfile::tempdir().unwrap(), Receiver::start().await);

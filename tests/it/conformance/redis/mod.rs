@@ -1,5 +1,8 @@
 //! The suite on Redis streams, on a real server; and what can happen to one.
 
+mod cluster;
+mod sentinel;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +13,7 @@ use penstock::api::secret::Unresolved;
 use penstock::api::{FieldPath, Problems, Secret, client::Tls};
 use penstock::buses::redis::Redis;
 use penstock::buses::redis::config::{Config, Keep};
+use penstock::event::{Data, Draft};
 use penstock::fault::{Fault, FaultKind};
 use penstock::flow::{Bus, Position, Published, Store, Topic};
 use penstock::task;
@@ -34,9 +38,12 @@ impl Server {
 }
 
 fn config(address: &str) -> Config {
-    let raw = RedisBus { address: Some(address.to_owned()), ..RedisBus::default() };
+    parse(&RedisBus { address: Some(address.to_owned()), ..RedisBus::default() })
+}
+
+fn parse(raw: &RedisBus) -> Config {
     let mut problems = Problems::new();
-    let config = Config::parse(&raw, &FieldPath::root(), &Unresolved, &mut problems);
+    let config = Config::parse(raw, &FieldPath::root(), &Unresolved, &mut problems);
     assert!(problems.is_empty(), "{problems}");
     config.of_bus("default", "test")
 }
@@ -125,6 +132,24 @@ async fn retention_deletes_what_is_too_much() {
     newest.arg(key(&topic)).arg("+").arg("-").arg("COUNT").arg(1);
     let newest: Vec<(String, Vec<Vec<u8>>)> = newest.query_async(&mut connection).await.unwrap();
     assert_eq!(newest.len(), 1, "the newest stays");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_takes_nothing_holds_no_more_bytes_than_it_may() {
+    let (server, topic) = (Server::start(), topic("large"));
+    let bus = server.bus().await;
+    let stopped = subscribe(&*bus, &topic, "g", 100).await;
+    let data = vec![7; 1 << 20];
+    for id in numbers(0..40) {
+        let event = Draft::new(&id, "/conformance", "large").data(Data::Binary(&data)).build().unwrap();
+        bus.publish(&topic, vec![outgoing(event)]).await.remove(0).unwrap();
+    }
+    // What one member holds, the other cannot get: 8 MiB, and one fetch that had begun.
+    let mut other = subscribe(&*bus, &topic, "g", 100).await;
+    let mut seen = BTreeSet::new();
+    receive_until(&mut *other, &mut seen, PATIENCE, |seen| seen.len() >= 40 - 16).await;
+    drop(stopped);
+    receive_until(&mut *other, &mut seen, PATIENCE, |seen| seen.len() == 40).await;
 }
 
 /// Not a test but the process that is killed: it takes events, says so, and does nothing more.
