@@ -7,7 +7,7 @@ mod api;
 mod pull;
 
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event};
@@ -50,7 +50,7 @@ pub struct Manner {
 #[derive(Debug)]
 pub struct Told {
     /// The last complaint of the server about permissions.
-    denied: Mutex<Option<String>>,
+    denied: watch::Sender<Option<String>>,
     /// Counts connections: whoever waits for an answer of the one before waits in vain.
     connections: watch::Sender<u64>,
     slow: &'static str,
@@ -58,7 +58,7 @@ pub struct Told {
 
 impl Told {
     fn new(slow: &'static str) -> Self {
-        Self { denied: Mutex::new(None), connections: watch::Sender::new(1), slow }
+        Self { denied: watch::Sender::new(None), connections: watch::Sender::new(1), slow }
     }
 
     fn hear(&self, event: &Event) {
@@ -67,7 +67,7 @@ impl Told {
             Event::Disconnected => tracing::warn!("the connection to NATS is lost; connecting again"),
             Event::ServerError(error) => {
                 tracing::warn!(error = %error, "NATS complains");
-                *self.denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+                drop(self.denied.send_replace(Some(error.to_string())));
             }
             Event::ClientError(error) => tracing::warn!(error = %error, "the NATS client complains"),
             Event::SlowConsumer(_) => tracing::warn!("messages came faster than they were read; {}", self.slow),
@@ -77,13 +77,25 @@ impl Told {
 
     /// What the server said about permissions on `subject`.
     pub fn denied(&self, subject: &str) -> Option<String> {
-        let denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
-        denied.clone().filter(|text| text.to_ascii_lowercase().contains("permissions") && text.contains(subject))
+        self.denied.borrow().clone().filter(|text| is_about(text, subject))
+    }
+
+    /// Waits until the server says so. Cancel-safe.
+    pub async fn denial(&self, subject: &str) -> String {
+        let mut denied = self.denied.subscribe();
+        let about = |text: &Option<String>| text.as_deref().is_some_and(|text| is_about(text, subject));
+        // It cannot fail: the far end is a part of `self`.
+        let text = denied.wait_for(about).await.ok().and_then(|text| text.clone());
+        text.unwrap_or_default()
     }
 
     pub fn connections(&self) -> watch::Receiver<u64> {
         self.connections.subscribe()
     }
+}
+
+fn is_about(text: &str, subject: &str) -> bool {
+    text.to_ascii_lowercase().contains("permissions") && text.contains(subject)
 }
 
 /// Connects, once: what cannot be had now is told now.

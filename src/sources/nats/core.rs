@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A subscription that stands.
 pub struct Core {
     subscriber: Subscriber,
+    told: Arc<Told>,
 }
 
 impl Core {
@@ -43,21 +44,27 @@ impl Core {
             Fault::new(FaultKind::Unavailable, OPERATION, "the connection takes no request").with_source(error)
         })?;
         // The server answers nothing to a subscription that it takes, but to what comes after it. What it
-        // complains of takes a way of its own through the client: it is there with the second answer.
+        // complains of takes a way of its own through the client: it is there with the second answer, or later, when
+        // the client had no time for it.
         for _ in 0..2 {
             drop(task::within(PATIENCE, client.request(client.new_inbox(), "".into())).await);
         }
         match told.denied(subject) {
             Some(text) => Err(Fault::new(FaultKind::Denied, OPERATION, text)),
-            None => Ok(Self { subscriber }),
+            None => Ok(Self { subscriber, told: told.clone() }),
         }
     }
 
     /// Hands out what comes until `shutdown`, and then what has come.
+    ///
+    /// # Errors
+    /// `Closed` when the client did not come back, or the server does not permit the subject: nothing would come any
+    /// more, and nobody would know.
     pub(super) async fn work(self, entry: &Entry, clock: &Clock, shutdown: &Shutdown) -> Result<(), Fault> {
-        let Self { mut subscriber } = self;
+        let Self { mut subscriber, told } = self;
         let mut out = FuturesUnordered::new();
         let (mut count, mut stopping, mut over) = (0, false, false);
+        let mut denial = std::pin::pin!(told.denial(&entry.config.subject));
         loop {
             if over && out.is_empty() {
                 return if stopping { Ok(()) } else { Err(gone()) };
@@ -68,6 +75,9 @@ impl Core {
                     if let Kept::Stopped = kept {
                         tracing::warn!(subject = entry.config.subject, "an event was not kept before the stop, and is lost");
                     }
+                }
+                text = &mut denial, if !stopping => {
+                    return Err(Fault::new(FaultKind::Closed, "subscribe", text));
                 }
                 () = shutdown.requested(), if !stopping => {
                     stopping = true;
