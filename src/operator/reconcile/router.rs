@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use super::trigger::{bus_name, is_shared};
+use super::trigger::{bus_name, is_shared, sharers};
 use super::{AS_FUNCTION, Reconciler, is_going};
 use crate::api::trigger::TriggerSpec;
 use crate::api::{ObjectRef, Problems};
@@ -12,7 +12,6 @@ use crate::fault::Fault;
 use crate::layout;
 use crate::operator::apply::Refusal;
 use crate::operator::build::{self, Bus, Reader, Routed};
-use crate::operator::child::{Owner, SHARED};
 use crate::operator::names;
 use crate::operator::queue::Key;
 use crate::operator::resource::{CONFIG_MAP, Resource, TRIGGER};
@@ -26,8 +25,7 @@ impl Reconciler {
         let mut watched = self.watched(namespace, bus);
         watched.extend(Self::marks(namespace));
         let workload = names::workload("router", bus);
-        let mut owner =
-            Owner { kind: SHARED.to_owned(), namespace: namespace.clone(), name: bus.clone(), objects: Vec::new() };
+        let mut owner = sharers(namespace, bus);
         let found = self.find_bus(namespace, bus).ok().map(|(found, _)| found);
         let running = self.plan(namespace, &workload);
         let mut specs: Vec<(String, TriggerSpec)> = Vec::new();

@@ -13,11 +13,12 @@ use crate::api::trigger::TriggerSpec;
 use crate::fault::Fault;
 use crate::layout;
 use crate::operator::build::{self, Reader, Routed};
-use crate::operator::child::{OF, Owner, SHARED};
+use crate::operator::child::{Child, OF, Owner, SHARED};
 use crate::operator::interest::Watched;
 use crate::operator::names;
 use crate::operator::queue::{Key, Subject};
 use crate::operator::resource::{DEPLOYMENT, EVENT_SOURCE, Resource, TRIGGER};
+use crate::operator::settings::Settings;
 use crate::operator::sinks::{self, Asking, Sinks};
 use crate::operator::status::{ACCEPTED, BUS_READY, DEPLOYED, Reason, SINKS_RESOLVED, Truth, Verdict};
 use crate::router::route::{DEFAULT_BUS, DeadLetter, Target, Trigger};
@@ -38,22 +39,20 @@ impl Reconciler {
             Some(bus) => names::workload("router", bus),
             None => names::workload("trigger", &key.name),
         };
-        let mut watched = self.watched(&key.namespace, &name);
-        watched.extend(Self::marks(&key.namespace));
-        watched.insert(Watched::new(&Resource::of(DEPLOYMENT), &key.namespace, &workload));
+        let mut watched = self.routing(&key.namespace, &name, &workload);
         self.interests.set(key, watched.clone());
         self.queue.add(self.buses_of(key));
 
         let bus_object = self.bus_object(&key.namespace, &name);
         let (mut accepted, spec) = self.read::<TriggerSpec>(&object, bus_object.as_deref());
         let bus = self.find_bus(&key.namespace, &name);
+        let held = |verdicts| self.tell(&resource, &object, verdicts, kept(&object));
         let wait = |concern| Verdict::unknown(concern, Reason::Waiting, "waits for the other conditions");
         let (spec, found, bus_ready) = match (spec.filter(|_| accepted.truth == Truth::True), bus) {
             (Some(spec), Ok((found, ready))) => (spec, found, ready),
             (_, bus) => {
                 let ready = bus.map_or_else(|verdict| verdict, |(_, ready)| ready);
-                let verdicts = vec![accepted, ready, wait(SINKS_RESOLVED), wait(DEPLOYED)];
-                return self.tell(&resource, &object, verdicts, kept(&object)).await;
+                return held(vec![accepted, ready, wait(SINKS_RESOLVED), wait(DEPLOYED)]).await;
             }
         };
         let as_function = spec.workload.as_deref() == Some(AS_FUNCTION);
@@ -61,21 +60,13 @@ impl Reconciler {
             accepted = Self::refused(
                 "spec.workload: a shared router is a Deployment for several Triggers: function needs mode: dedicated",
             );
-            let verdicts = vec![accepted, bus_ready, wait(SINKS_RESOLVED), wait(DEPLOYED)];
-            return self.tell(&resource, &object, verdicts, kept(&object)).await;
+            return held(vec![accepted, bus_ready, wait(SINKS_RESOLVED), wait(DEPLOYED)]).await;
         }
-        let sharers = Owner {
-            kind: SHARED.to_owned(),
-            namespace: key.namespace.clone(),
-            name: name.clone(),
-            objects: Vec::new(),
-        };
         if shared.is_some()
-            && let Err(why) = found.bus.component(&sharers, &workload, None)
+            && let Err(why) = found.bus.component(&sharers(&key.namespace, &name), &workload, None)
         {
             let refused = Verdict::fails(BUS_READY, Reason::NotSupported, why);
-            let verdicts = vec![accepted, refused, wait(SINKS_RESOLVED), wait(DEPLOYED)];
-            return self.tell(&resource, &object, verdicts, kept(&object)).await;
+            return held(vec![accepted, refused, wait(SINKS_RESOLVED), wait(DEPLOYED)]).await;
         }
         let parsed = Trigger::parse(&key.namespace, &key.name, &spec, &found.bus.defaults(), &mut Problems::new());
         let references = sinks::references(&parsed);
@@ -99,8 +90,7 @@ impl Reconciler {
             Ok(scaler) => scaler,
             Err(why) => {
                 let refused = Verdict::fails(ACCEPTED, Reason::Invalid, why);
-                let verdicts = vec![refused, bus_ready, resolved(&sinks), wait(DEPLOYED)];
-                return self.tell(&resource, &object, verdicts, kept(&object)).await;
+                return held(vec![refused, bus_ready, resolved(&sinks), wait(DEPLOYED)]).await;
             }
         };
         accepted.add(scaler.warnings);
@@ -121,20 +111,25 @@ impl Reconciler {
                 log_level: spec.log_level.as_deref(),
                 template: template.as_ref(),
             };
-            let built = build::router(&owner, routed, &self.settings)
-                .and_then(|children| if as_function { build::functions(&owner, children) } else { Ok(children) });
-            match built {
+            match routed_by(&owner, routed, &self.settings, as_function) {
                 Ok(children) => self.deploy(&owner, &children).await,
                 Err(why) => {
                     let refused = Verdict::fails(BUS_READY, Reason::NotSupported, why);
-                    let verdicts = vec![accepted, refused, resolved(&sinks), wait(DEPLOYED)];
-                    return self.tell(&resource, &object, verdicts, kept(&object)).await;
+                    return held(vec![accepted, refused, resolved(&sinks), wait(DEPLOYED)]).await;
                 }
             }
         };
         let verdicts = vec![accepted, bus_ready, resolved(&sinks), deployed];
         self.tell(&resource, &object, verdicts, addresses(&parsed, &sinks)).await?;
         outcome
+    }
+
+    /// What the router of a Trigger depends on, whatever its sinks are.
+    fn routing(&self, namespace: &str, bus: &str, workload: &str) -> BTreeSet<Watched> {
+        let mut watched = self.watched(namespace, bus);
+        watched.extend(Self::marks(namespace));
+        watched.insert(Watched::new(&Resource::of(DEPLOYMENT), namespace, workload));
+        watched
     }
 
     /// The shared routers that are to be looked at because of a Trigger: the one that it is on, and those that
@@ -161,6 +156,17 @@ impl Reconciler {
         let object = self.world.get(&Resource::of(known), &key.namespace, &key.name)?;
         (!is_going(&object)).then_some((object, known.2))
     }
+}
+
+/// What a router of one Trigger comes to.
+fn routed_by(owner: &Owner, routed: Routed<'_>, settings: &Settings, as_function: bool) -> Result<Vec<Child>, String> {
+    let children = build::router(owner, routed, settings)?;
+    if as_function { build::functions(owner, children) } else { Ok(children) }
+}
+
+/// Who owns a shared router, as long as it is not known which Triggers are on it.
+pub(super) fn sharers(namespace: &str, bus: &str) -> Owner {
+    Owner { kind: SHARED.to_owned(), namespace: namespace.to_owned(), name: bus.to_owned(), objects: Vec::new() }
 }
 
 pub(super) fn is_shared(trigger: &Json) -> bool {

@@ -43,7 +43,13 @@ async fn what_is_applied_is_brought_about_and_told() {
     // Each was taken with fieldValidation=Strict.
     assert_eq!(
         rig.names(COMPONENT).await,
-        ["eventsource-shop-bus", "eventsource-shop.orders", "eventsource-shop.tick", "trigger-ship-bus"]
+        [
+            "eventsource-shop-bus",
+            "eventsource-shop.orders",
+            "eventsource-shop.tick",
+            "trigger-ship-bus",
+            "trigger-ship-state"
+        ]
     );
     assert_eq!(rig.names(CONFIG_MAP).await, ["eventsource-shop", "trigger-ship"]);
     assert_eq!(rig.names(DEPLOYMENT).await, ["eventsource-shop", "trigger-ship"]);
