@@ -202,6 +202,7 @@ fn what_a_plan_says_of_the_bus_holds_no_secret() {
         group: "g",
         event_bus: bus.event_bus(),
         triggers: Vec::new(),
+        state: None,
         sinks: Vec::new(),
     });
     assert_eq!(plan["eventBus"]["spec"], json!({"topic": "x"}));
