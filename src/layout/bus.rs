@@ -75,7 +75,7 @@ pub fn bus(
 
 /// The state store Component `name` of the same bus as a pub/sub Component; `None` when that is none of ours.
 pub fn state(name: &str, bus: &Component) -> Option<Component> {
-    let kind = bus.ty.strip_prefix("pubsub.").filter(|ty| ty.starts_with("eventbus."))?;
+    let kind = super::kind(&bus.ty)?;
     let mut component = Component { metadata: bus.metadata.clone(), ..Component::new(name, format!("state.{kind}")) };
     if !component.has("bus") {
         component.set("bus", Setting::Value(bus.name.clone()));

@@ -24,6 +24,13 @@ pub enum Setting {
     Key(SecretKeyRef),
 }
 
+/// The kind of a pub/sub Component of ours, by its type: `eventbus.redis` of `pubsub.eventbus.redis`. `None` when it is
+/// somebody else's.
+pub fn kind(ty: &str) -> Option<&str> {
+    let kind = ty.strip_prefix("pubsub.")?;
+    (kind.starts_with("eventbus.") || kind.starts_with("eventsource.")).then_some(kind)
+}
+
 impl Component {
     pub fn new(name: impl Into<String>, ty: impl Into<String>) -> Self {
         Self { name: name.into(), ty: ty.into(), version: "v1".to_owned(), metadata: Vec::new() }

@@ -13,9 +13,6 @@ pub const CONSUMER: &str = "consumerID";
 /// What the types of pub/subs begin with.
 const PUB_SUB: &str = "pubsub.";
 
-/// The types of our own begin so, too: they have blocks of their own.
-const OURS: [&str; 2] = ["pubsub.eventbus.", "pubsub.eventsource."];
-
 /// The one secret store that is known.
 const SECRET_STORE: &str = "kubernetes";
 
@@ -120,7 +117,7 @@ fn pub_sub(kind: &str) -> Result<(), (String, &'static str)> {
     if !kind.starts_with(PUB_SUB) {
         return Err((format!("{kind:?} is no pub/sub component"), "such as \"pubsub.rabbitmq\""));
     }
-    if OURS.iter().any(|ours| kind.starts_with(ours)) {
+    if super::kind(kind).is_some() {
         let message = format!("{kind:?} is a component of Penstock's own");
         return Err((message, "its settings have a block of their own: jetstream, kafka, redis"));
     }

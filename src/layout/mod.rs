@@ -14,10 +14,10 @@ mod plan;
 mod source;
 
 pub use bus::{back_end, bus, state};
-pub use component::{Component, Setting};
+pub use component::{Component, Setting, kind};
 pub use foreign::{CONSUMER, described, judge as judge_foreign};
 pub use plan::{EventBus, Feed, Router, direct, feed, intake_plan, object, router_plan, without_nulls};
-pub use source::{Event, events, source};
+pub use source::{Event, STATE_BUS, events, source};
 
 use serde_json::{Map, Value as Json};
 

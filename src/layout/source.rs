@@ -30,6 +30,10 @@ const SOURCES: [(&str, &[&[Key]]); 9] = [
     ("kubernetes", &[&kubernetes::KEYS]),
 ];
 
+/// The key of a source's Component that names a bus which a Component beside it has open: how far a schedule or a watch
+/// has come is kept there instead of on the disk of the process.
+pub const STATE_BUS: &str = "stateBus";
+
 /// Fields of an event that are no matter of its component: the intake sets the attributes, how many replicas
 /// there are is not for one of them to know, and the rest has no effect.
 const ELSEWHERE: [&str; 8] = [

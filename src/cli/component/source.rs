@@ -15,6 +15,7 @@ use crate::component::{Factory, Made};
 use crate::event::Draft;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Store, outlet};
+use crate::layout::STATE_BUS;
 use crate::sources::http::Ports;
 #[cfg(feature = "kafka")]
 use crate::sources::kafka;
@@ -30,10 +31,6 @@ const SCHEDULES: &str = "schedules";
 /// The key that names the `source` of a Component's events that are no `CloudEvents` when they come; a slash
 /// and the Component's name when absent.
 const SOURCE: &str = "source";
-
-/// The key that names a bus which a Component beside this one has open: how far a schedule or a watch has come is kept
-/// there instead of on this disk.
-const STATE_BUS: &str = "stateBus";
 
 /// What all sources are made with.
 pub struct Means {

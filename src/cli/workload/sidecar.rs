@@ -8,11 +8,9 @@ use serde::Deserialize;
 
 use crate::api::duration;
 use crate::fault::{Fault, FaultKind};
+use crate::layout;
 use crate::sidecar::{About, Address, Bus, Connection, Frames, Settings, Sidecar};
 use crate::task::Clock;
-
-/// The types of our own components begin so: they know frames.
-const OURS: [&str; 2] = ["pubsub.eventbus.", "pubsub.eventsource."];
 
 /// Where daprd is.
 #[derive(Args, Clone)]
@@ -89,7 +87,8 @@ impl Endpoint {
         };
         let frames = match self.frames {
             FramesSpec::On => Frames::On,
-            FramesSpec::Auto if is_ours(&known.ty) => Frames::On,
+            // Our own components know frames.
+            FramesSpec::Auto if layout::kind(&known.ty).is_some() => Frames::On,
             FramesSpec::Auto | FramesSpec::Off => Frames::Off,
         };
         let default = Settings::new(frames);
@@ -106,14 +105,10 @@ impl Endpoint {
     /// The streams of each topic; daprd before 1.16 refuses a second one. Of a component that is not ours, one: it may
     /// give every event to each, or one topic to one alone. It hands out several messages on it side by side.
     pub fn streams(&self, about: &About, default: usize) -> usize {
-        let ours = about.component(&self.component).is_some_and(|known| is_ours(&known.ty));
+        let ours = about.component(&self.component).is_some_and(|known| layout::kind(&known.ty).is_some());
         let default = if ours { default } else { 1 };
         if about.takes_parallel_streams() { self.streams.unwrap_or(default).max(1) } else { 1 }
     }
-}
-
-fn is_ours(ty: &str) -> bool {
-    OURS.iter().any(|ours| ty.starts_with(ours))
 }
 
 fn heartbeat(text: &str) -> Result<Duration, Fault> {

@@ -59,7 +59,7 @@ impl Bus {
         group: Option<&str>,
     ) -> Result<(Vec<Child>, Option<String>), String> {
         let (mut made, mut children) = self.made(owner, workload)?;
-        let kind = made.ty.strip_prefix("pubsub.").filter(|ty| ty.starts_with("eventbus.")).map(str::to_owned);
+        let kind = layout::kind(&made.ty).map(str::to_owned);
         if let Some(group) = group.filter(|_| kind.is_none()) {
             made.set(layout::CONSUMER, Setting::Value(group.to_owned()));
         }

@@ -71,7 +71,7 @@ pub fn event_source(
         if KEEP_STATE.contains(&event.kind) {
             match &bus_kind {
                 Some(kind) if kind != ONE_WRITER => {
-                    made.set("stateBus", Setting::Value(names::bus(&bus.namespace, &bus.name)));
+                    made.set(layout::STATE_BUS, Setting::Value(names::bus(&bus.namespace, &bus.name)));
                 }
                 _ => listening.warnings.push(format!(
                     "{}: how far it has come is kept while the pod lives: the bus has no place for it",

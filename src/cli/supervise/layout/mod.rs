@@ -178,10 +178,7 @@ impl Writer<'_> {
                 *setting = environment(std::mem::take(text), &mut self.layout.secrets);
             }
         }
-        let (_, kind) = component.ty.split_once('.').unwrap_or_default();
-        if kind.starts_with("eventbus.") || kind.starts_with("eventsource.") {
-            self.layout.kinds.insert(kind.to_owned());
-        }
+        self.layout.kinds.extend(layout::kind(&component.ty).map(str::to_owned));
         self.layout.components.push(component);
     }
 
