@@ -4,10 +4,10 @@
 //! frame must come again, or nobody hears the answer, the events that are settled are remembered ([`Done`])
 //! and passed over when it does.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::OwnedPermit;
 
@@ -42,23 +42,43 @@ pub(super) struct Done {
     /// Whether events come one by one, from a component that is not ours.
     alone: bool,
     /// Those that are settled although the frames they came in were not.
-    settled: Mutex<Marks>,
+    settled: Mutex<Recent<()>>,
     /// How often those were refused that come alone, from a component that does not tell.
-    refused: Mutex<Counts>,
+    refused: Mutex<Recent<u32>>,
 }
 
+/// Something about the latest marks.
 #[derive(Debug, Default)]
-struct Marks {
-    known: HashSet<Mark>,
+struct Recent<T> {
+    known: HashMap<Mark, T>,
     /// In the order in which they came. May name marks that are forgotten already.
     order: VecDeque<Mark>,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    known: HashMap<Mark, u32>,
-    /// As above.
-    order: VecDeque<Mark>,
+impl<T: Default> Recent<T> {
+    /// What is known of a mark, from now on if it was not before.
+    fn of(&mut self, mark: Mark) -> &mut T {
+        if !self.known.contains_key(&mark) {
+            while self.order.len() >= MAX_DONE {
+                if let Some(oldest) = self.order.pop_front() {
+                    self.known.remove(&oldest);
+                }
+            }
+            self.order.push_back(mark);
+        }
+        self.known.entry(mark).or_default()
+    }
+
+    fn forget(&mut self, marks: &[Mark]) {
+        if !self.known.is_empty() {
+            for mark in marks {
+                self.known.remove(mark);
+            }
+        }
+        if self.known.is_empty() {
+            self.order.clear();
+        }
+    }
 }
 
 impl Done {
@@ -69,73 +89,38 @@ impl Done {
 
     /// The number of the attempt at an event whose origin does not tell it: one more than it was refused.
     pub fn attempt(&self, mark: &Mark) -> u32 {
-        self.counts(|counts| counts.known.get(mark).copied().unwrap_or_default().saturating_add(1))
+        lock(&self.refused).known.get(mark).copied().unwrap_or_default().saturating_add(1)
     }
 
     fn refuse(&self, mark: &Mark) {
-        self.counts(|counts| {
-            let count = counts.known.entry(*mark).or_insert_with(|| {
-                counts.order.push_back(*mark);
-                0
-            });
-            *count = count.saturating_add(1);
-            while counts.order.len() > MAX_DONE {
-                if let Some(oldest) = counts.order.pop_front() {
-                    counts.known.remove(&oldest);
-                }
-            }
-        });
+        let mut refused = lock(&self.refused);
+        let count = refused.of(*mark);
+        *count = count.saturating_add(1);
     }
 
     /// After this, the event begins anew when it comes again.
     fn accept(&self, mark: &Mark) {
-        self.counts(|counts| {
-            counts.known.remove(mark);
-            if counts.known.is_empty() {
-                counts.order.clear();
-            }
-        });
-    }
-
-    fn counts<T>(&self, work: impl FnOnce(&mut Counts) -> T) -> T {
-        work(&mut self.refused.lock().unwrap_or_else(PoisonError::into_inner))
+        lock(&self.refused).forget(std::slice::from_ref(mark));
     }
 
     pub fn contains(&self, mark: &Mark) -> bool {
-        self.with(|marks| marks.known.contains(mark))
+        lock(&self.settled).known.contains_key(mark)
     }
 
     fn remember(&self, new: impl Iterator<Item = Mark>) {
-        self.with(|marks| {
-            for mark in new {
-                if marks.known.insert(mark) {
-                    marks.order.push_back(mark);
-                }
-            }
-            while marks.order.len() > MAX_DONE {
-                if let Some(oldest) = marks.order.pop_front() {
-                    marks.known.remove(&oldest);
-                }
-            }
-        });
+        let mut settled = lock(&self.settled);
+        for mark in new {
+            settled.of(mark);
+        }
     }
 
     fn forget(&self, settled: &[Mark]) {
-        self.with(|marks| {
-            if !marks.known.is_empty() {
-                for mark in settled {
-                    marks.known.remove(mark);
-                }
-            }
-            if marks.known.is_empty() {
-                marks.order.clear();
-            }
-        });
+        lock(&self.settled).forget(settled);
     }
+}
 
-    fn with<T>(&self, work: impl FnOnce(&mut Marks) -> T) -> T {
-        work(&mut self.settled.lock().unwrap_or_else(PoisonError::into_inner))
-    }
+fn lock<T>(recent: &Mutex<Recent<T>>) -> MutexGuard<'_, Recent<T>> {
+    recent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Room for one answer on the way back; a frame is taken only when there is some.
