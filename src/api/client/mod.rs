@@ -273,14 +273,7 @@ pub fn lag_threshold(spec: Option<&ScaleOption>, path: &FieldPath, problems: &mu
 pub fn router_scale(spec: Option<&ScaleOption>, path: &FieldPath, problems: &mut Problems) {
     lag_threshold(spec, path, problems);
     let Some(spec) = spec else { return };
-    let unused = [
-        ("consumerGroup", spec.consumer_group.is_some()),
-        ("topic", spec.topic.is_some()),
-        ("queueGroup", spec.queue_group.is_some()),
-        ("durableName", spec.durable_name.is_some()),
-        ("subject", spec.subject.is_some()),
-    ];
-    for (name, _) in unused.into_iter().filter(|(_, said)| *said) {
+    for name in spec.chosen().filter(|name| *name != ScaleOption::MONITOR) {
         problems.warn(&path.field(name), "has no effect: the lag of the Trigger's own consumer counts");
     }
 }

@@ -72,6 +72,24 @@ pub struct ScaleOption {
     pub subject: Option<String>,
 }
 
+impl ScaleOption {
+    /// The fields that choose what the lag is of, as far as they are said.
+    pub fn chosen(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            ("consumerGroup", self.consumer_group.is_some()),
+            ("topic", self.topic.is_some()),
+            (Self::MONITOR, self.nats_server_monitoring_endpoint.is_some()),
+            ("queueGroup", self.queue_group.is_some()),
+            ("durableName", self.durable_name.is_some()),
+            ("subject", self.subject.is_some()),
+        ];
+        all.into_iter().filter(|(_, said)| *said).map(|(field, _)| field)
+    }
+
+    /// The field that says where a server of NATS tells of its consumers.
+    pub const MONITOR: &str = "natsServerMonitoringEndpoint";
+}
+
 /// A KEDA `TriggerAuthentication`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

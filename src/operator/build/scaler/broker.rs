@@ -1,6 +1,6 @@
 //! What the scalers of sources and of buses say alike.
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::Lag;
 
@@ -9,10 +9,41 @@ pub const NO_MONITOR: &str = "needs natsServerMonitoringEndpoint: host and port 
                                      \"nats:8222\"";
 
 /// The account of NATS that clients are in without one.
-pub const NATS_ACCOUNT: &str = "$G";
+const NATS_ACCOUNT: &str = "$G";
 
 /// The oldest protocol that Kafka 4 still speaks; KEDA begins with an older one.
-pub const KAFKA_VERSION: &str = "2.1.0";
+const KAFKA_VERSION: &str = "2.1.0";
+
+/// The keys of Components that are secrets of a scaler, and what KEDA calls them. NATS has none: the server's monitoring
+/// is open to whoever reaches it.
+pub const SECRETS: [(&str, &str); 10] = [
+    ("username", "username"),
+    ("password", "password"),
+    ("redisPassword", "password"),
+    ("saslUsername", "username"),
+    ("saslPassword", "password"),
+    ("sasl.username", "username"),
+    ("sasl.password", "password"),
+    ("tls.ca", "ca"),
+    ("tls.cert", "cert"),
+    ("tls.key", "key"),
+];
+
+/// What a consumer of a stream has not read.
+pub fn nats_consumer(endpoint: &str, stream: &str, consumer: &str, threshold: &str) -> Json {
+    json!({
+        "natsServerMonitoringEndpoint": endpoint, "account": NATS_ACCOUNT, "stream": stream, "consumer": consumer,
+        "lagThreshold": threshold,
+    })
+}
+
+/// What a group has not read of a topic. One that has committed nothing begins at `offset`.
+pub fn kafka_group(brokers: &str, topic: &str, group: &str, threshold: &str, offset: &str) -> Json {
+    json!({
+        "bootstrapServers": brokers.replace(' ', ""), "topic": topic, "consumerGroup": group,
+        "lagThreshold": threshold, "offsetResetPolicy": offset, "version": KAFKA_VERSION,
+    })
+}
 
 /// What is not read yet, and what is not settled yet.
 pub fn redis_streams(kind: &'static str, metadata: &Json, threshold: u64) -> Vec<Lag> {

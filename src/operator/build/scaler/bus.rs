@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::broker::{KAFKA_VERSION, NATS_ACCOUNT, NO_MONITOR, kafka_access, redis_streams};
+use super::broker::{NO_MONITOR, SECRETS, kafka_access, kafka_group, nats_consumer, redis_streams};
 use super::option::{merged, threshold};
 use super::{Lag, Replicas, Scaler, proof, scaled_object};
 use crate::api::event_source::ScaleOption;
@@ -118,24 +118,13 @@ fn lags(
     let of = names::bus(&bus.namespace, &bus.name);
     Ok(match component.ty.as_str() {
         "pubsub.eventbus.jetstream" => Some((in_jetstream(component, &of, group, topics, option)?, &[])),
-        "pubsub.eventbus.redis" => Some((in_redis(bus, &of, group, topics), &REDIS)),
-        "pubsub.eventbus.kafka" => Some((in_kafka(bus, &of, group, topics), &KAFKA)),
+        "pubsub.eventbus.redis" => Some((in_redis(bus, &of, group, topics), &SECRETS)),
+        "pubsub.eventbus.kafka" => Some((in_kafka(bus, &of, group, topics), &SECRETS)),
         _ => None,
     })
 }
 
-const REDIS: [(&str, &str); 5] =
-    [("username", "username"), ("password", "password"), ("tls.ca", "ca"), ("tls.cert", "cert"), ("tls.key", "key")];
-
-const KAFKA: [(&str, &str); 5] = [
-    ("sasl.username", "username"),
-    ("sasl.password", "password"),
-    ("tls.ca", "ca"),
-    ("tls.cert", "cert"),
-    ("tls.key", "key"),
-];
-
-/// The server's monitoring is open to whoever reaches it. What waits for its time is in one stream for all.
+/// What waits for its time is in one stream for all.
 fn in_jetstream(
     component: &Component,
     of: &str,
@@ -145,20 +134,14 @@ fn in_jetstream(
 ) -> Result<Vec<Lag>, String> {
     let endpoint = option.nats_server_monitoring_endpoint.as_ref().ok_or(NO_MONITOR)?;
     let stream = component.text("stream").map_or_else(|| jetstream::stream("", of), str::to_owned);
-    let metadata = |stream: &str, consumer: &str, threshold: &str| {
-        json!({
-            "natsServerMonitoringEndpoint": endpoint, "account": NATS_ACCOUNT, "stream": stream,
-            "consumer": consumer, "lagThreshold": threshold,
-        })
-    };
     let mut lags: Vec<Lag> = topics
         .iter()
         .map(|(topic, threshold)| {
             let consumer = jetstream::consumer(topic, group);
-            Lag::new("nats-jetstream", metadata(&stream, &consumer, &threshold.to_string()))
+            Lag::new("nats-jetstream", nats_consumer(endpoint, &stream, &consumer, &threshold.to_string()))
         })
         .collect();
-    let waiting = metadata(&jetstream::delayed_stream(&stream), jetstream::MOVER, NEVER);
+    let waiting = nats_consumer(endpoint, &jetstream::delayed_stream(&stream), jetstream::MOVER, NEVER);
     lags.push(Lag::awake("nats-jetstream", waiting));
     Ok(lags)
 }
@@ -203,10 +186,7 @@ fn in_redis(bus: &Bus, of: &str, group: &str, topics: &Topics) -> Vec<Lag> {
 fn in_kafka(bus: &Bus, of: &str, group: &str, topics: &Topics) -> Vec<Lag> {
     let spec = bus.spec.kafka.clone().unwrap_or_default();
     let metadata = |topic: &str, group: &str, threshold: &str| {
-        let mut metadata = json!({
-            "bootstrapServers": spec.brokers.replace(' ', ""), "topic": topic, "consumerGroup": group,
-            "lagThreshold": threshold, "offsetResetPolicy": "earliest", "version": KAFKA_VERSION,
-        });
+        let mut metadata = kafka_group(&spec.brokers, topic, group, threshold, "earliest");
         let insecure = spec.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify == Some(true));
         kafka_access(
             &mut metadata,

@@ -38,16 +38,3 @@ pub fn merged(own: Option<&ScaleOption>, other: Option<&ScaleOption>) -> Option<
 pub fn threshold(option: &ScaleOption) -> u64 {
     client::lag_threshold(Some(option), &FieldPath::root(), &mut Problems::new())
 }
-
-/// The fields that choose what the lag is of, as far as they are said.
-pub fn chosen(option: &ScaleOption) -> impl Iterator<Item = &'static str> {
-    let all = [
-        ("consumerGroup", option.consumer_group.is_some()),
-        ("topic", option.topic.is_some()),
-        ("natsServerMonitoringEndpoint", option.nats_server_monitoring_endpoint.is_some()),
-        ("queueGroup", option.queue_group.is_some()),
-        ("durableName", option.durable_name.is_some()),
-        ("subject", option.subject.is_some()),
-    ];
-    all.into_iter().filter(|(_, said)| *said).map(|(field, _)| field)
-}

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::broker::{KAFKA_VERSION, NATS_ACCOUNT, NO_MONITOR, kafka_access, redis_streams};
-use super::option::{chosen, threshold};
+use super::broker::{NO_MONITOR, SECRETS, kafka_access, kafka_group, nats_consumer, redis_streams};
+use super::option::threshold;
 use super::{Lag, Replicas, Scaler, proof, scaled_object};
 use crate::api::event_source::ScaleOption;
 use crate::layout::{Component, Event};
@@ -29,7 +29,7 @@ pub fn intake(owner: &Owner, workload: &str, events: &[(Event<'_>, Component)]) 
                 continue;
             }
         };
-        for field in chosen(&option).filter(|field| !heeded.contains(field)) {
+        for field in option.chosen().filter(|field| !heeded.contains(field)) {
             scaler.warnings.push(format!("{}: has no effect on {}", path.field(field), event.kind));
         }
         let proof = proof(component, parameters, &option, owner, workload, &mut scaler.children).map_err(about)?;
@@ -58,37 +58,14 @@ type Known = (Vec<Lag>, &'static [(&'static str, &'static str)], &'static [&'sta
 /// What KEDA asks of the broker of an event.
 fn lags(event: &Event<'_>, component: &Component, option: &ScaleOption) -> Result<Known, Unknown> {
     let known: Known = match event.kind {
-        "redis" => {
-            let parameters =
-                &[("redisPassword", "password"), ("tls.ca", "ca"), ("tls.cert", "cert"), ("tls.key", "key")];
-            (redis(component, option), parameters, &["consumerGroup", "topic"])
-        }
-        "rabbitmq" => {
-            let parameters = &[
-                ("username", "username"),
-                ("password", "password"),
-                ("tls.ca", "ca"),
-                ("tls.cert", "cert"),
-                ("tls.key", "key"),
-            ];
-            (vec![rabbitmq(component, option)], parameters, &[])
-        }
-        "kafka" => (vec![kafka(component, option)?], &KAFKA_SOURCE, &["consumerGroup", "topic"]),
+        "redis" => (redis(component, option), &SECRETS, &["consumerGroup", "topic"]),
+        "rabbitmq" => (vec![rabbitmq(component, option)], &SECRETS, &[]),
+        "kafka" => (vec![kafka(component, option)?], &SECRETS, &["consumerGroup", "topic"]),
         "nats" => (vec![nats(component, option)?], &[], &["natsServerMonitoringEndpoint", "durableName"]),
         kind => return Err(Unknown::NoScaler(format!("there is no scaler of KEDA for {kind}"))),
     };
     Ok(known)
 }
-
-const KAFKA_SOURCE: [(&str, &str); 7] = [
-    ("saslUsername", "username"),
-    ("saslPassword", "password"),
-    ("sasl.username", "username"),
-    ("sasl.password", "password"),
-    ("tls.ca", "ca"),
-    ("tls.cert", "cert"),
-    ("tls.key", "key"),
-];
 
 /// The group and the stream are those of the source. What was handed out and not settled is no lag to Redis, and would
 /// be forgotten by a workload that sleeps.
@@ -139,14 +116,10 @@ fn kafka(component: &Component, option: &ScaleOption) -> Result<Lag, Unknown> {
     };
     // A group that has committed nothing counts as one event behind, so that it is not asleep before it has begun.
     let oldest = text("consumerGroup.oldest") == Some("true");
-    let mut metadata = json!({
-        "bootstrapServers": text("brokers").or(text("url")).unwrap_or_default().replace(' ', ""),
-        "consumerGroup": group,
-        "topic": option.topic.as_deref().or(text("topic")).unwrap_or_default(),
-        "lagThreshold": threshold(option).to_string(),
-        "offsetResetPolicy": if oldest { "earliest" } else { "latest" },
-        "version": KAFKA_VERSION,
-    });
+    let brokers = text("brokers").or(text("url")).unwrap_or_default();
+    let topic = option.topic.as_deref().or(text("topic")).unwrap_or_default();
+    let offset = if oldest { "earliest" } else { "latest" };
+    let mut metadata = kafka_group(brokers, topic, group, &threshold(option).to_string(), offset);
     let mechanism = text("sasl.mechanism").or((text("authRequired") == Some("true")).then_some("PLAIN"));
     let insecure = text("tls.insecureSkipVerify") == Some("true");
     let tls = insecure || ["tls.ca", "tls.cert", "tls.key"].iter().any(|key| component.has(key));
@@ -162,9 +135,6 @@ fn nats(component: &Component, option: &ScaleOption) -> Result<Lag, Unknown> {
         return Err(Unknown::Missing(NO_MONITOR.to_owned()));
     };
     let durable = option.durable_name.as_deref().or(component.text("jetstream.durable")).unwrap_or_default();
-    let metadata = json!({
-        "natsServerMonitoringEndpoint": endpoint, "account": NATS_ACCOUNT, "stream": stream, "consumer": durable,
-        "lagThreshold": threshold(option).to_string(),
-    });
+    let metadata = nats_consumer(endpoint, stream, durable, &threshold(option).to_string());
     Ok(Lag::new("nats-jetstream", metadata))
 }
