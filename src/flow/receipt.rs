@@ -82,6 +82,14 @@ pub struct Position {
     pub minor: u64,
 }
 
+impl Position {
+    /// Reads a position as it is displayed; `None` when it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (major, minor) = text.split_once('-')?;
+        Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.major, self.minor)

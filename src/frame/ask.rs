@@ -80,18 +80,12 @@ impl Reads {
         match metadata.get(READ).map(String::as_str) {
             None => Ok(Self::InGroup),
             Some(BEGIN) => Ok(Self::After(None)),
-            Some(text) => match position(text) {
+            Some(text) => match Position::parse(text) {
                 Some(position) => Ok(Self::After(Some(position))),
                 None => Err(format!("{READ}: {text:?} is neither {BEGIN} nor a position")),
             },
         }
     }
-}
-
-/// Reads a position as it is displayed.
-pub(super) fn position(text: &str) -> Option<Position> {
-    let (major, minor) = text.split_once('-')?;
-    Some(Position { major: major.parse().ok()?, minor: minor.parse().ok()? })
 }
 
 /// What a subscriber asks for.

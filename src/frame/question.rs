@@ -6,14 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use super::ask::position;
+use super::ask::GROUP;
 use crate::flow::{Group, Position, Topic};
 use crate::proto::penstock::Spot;
 
 /// The word of the question.
 const ASK: &str = "penstockAsk";
 const TOPIC: &str = "penstockTopic";
-const GROUP: &str = "penstockGroup";
 /// A position.
 const AFTER: &str = "penstockAfter";
 /// The most entries of a list.
@@ -95,7 +94,7 @@ impl Question {
             "behind" => {
                 let after = metadata
                     .get(AFTER)
-                    .map(|text| position(text).ok_or_else(|| format!("{AFTER}: {text:?} is no position")));
+                    .map(|text| Position::parse(text).ok_or_else(|| format!("{AFTER}: {text:?} is no position")));
                 Self::Behind(topic()?, after.transpose()?)
             }
             "lag" => Self::Lag(topic()?, Group::new(text(GROUP)?).map_err(|error| format!("{GROUP}: {error}"))?),

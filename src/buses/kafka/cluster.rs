@@ -193,15 +193,10 @@ fn reach(config: &Config, told: &Arc<Told>) -> Result<(Option<i32>, bool), Fault
     let consumer: BaseConsumer<Listener> =
         client(config, &[]).create_with_context(Listener(told.clone())).map_err(|error| fault(OPERATION, error))?;
     let brokers = || config.brokers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    let found =
-        look(
-            consumer.client(),
-            told,
-            &config::delayed(&config.name),
-            || while consumer.poll(Duration::ZERO).is_some() {},
-        );
+    let topic = config::delayed(&config.name);
+    let found = look(consumer.client(), told, &topic, || while consumer.poll(Duration::ZERO).is_some() {});
     let found = found.map_err(|fault| fault.with_context("brokers", brokers()))?;
-    let waiting = numbers(&found, &config::delayed(&config.name)).is_ok();
+    let waiting = numbers(&found, &topic).is_ok();
     Ok((found.brokers().first().map(MetadataBroker::id), waiting))
 }
 

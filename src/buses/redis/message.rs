@@ -40,7 +40,7 @@ impl Entry {
 impl FromRedisValue for Entry {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         let (id, attempt, flat): (String, u32, Vec<Vec<u8>>) = redis::from_redis_value(value)?;
-        let position = position(&id).ok_or_else(|| ParsingError::from("no id of an entry"))?;
+        let position = Position::parse(&id).ok_or_else(|| ParsingError::from("no id of an entry"))?;
         let mut flat = flat.into_iter().map(Bytes::from);
         let mut fields = Vec::new();
         while let (Some(name), Some(value)) = (flat.next(), flat.next()) {
@@ -84,12 +84,6 @@ fn object(fields: &[(Bytes, Bytes)]) -> Bytes {
     let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
     let object: Map<String, Json> = fields.iter().map(|(name, value)| (text(name), text(value).into())).collect();
     Json::Object(object).to_string().into()
-}
-
-/// The position that an entry's id is.
-pub(super) fn position(id: &str) -> Option<Position> {
-    let (major, minor) = id.split_once('-')?;
-    Some(Position { major: major.parse().ok()?, minor: minor.parse().ok()? })
 }
 
 /// When the server appended the entry: its id begins with that.

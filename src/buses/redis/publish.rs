@@ -2,12 +2,11 @@
 
 use ring::digest::{Context, SHA256};
 
-use super::message;
 use super::script::{Keys, PUBLISH};
 use super::server::Server;
 use crate::event::Event;
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{Deduplicate, Outgoing, Published, Topic};
+use crate::flow::{Deduplicate, Outgoing, Position, Published, Topic};
 
 const OPERATION: &str = "publish";
 /// The largest event taken: four times the broker defaults of 1 MiB, so that nothing that fits a
@@ -100,7 +99,7 @@ fn published(answer: &str) -> Result<Published, Fault> {
     match answer {
         "duplicate" => Ok(Published::Duplicate),
         "delayed" => Ok(Published::Delayed),
-        id => message::position(id)
+        id => Position::parse(id)
             .map(Published::At)
             .ok_or_else(|| Fault::new(FaultKind::Malformed, OPERATION, "the server's answer cannot be read")),
     }

@@ -11,7 +11,7 @@ use redis::{FromRedisValue, ParsingError, Value};
 use tokio::sync::watch;
 
 use super::bell::Ringer;
-use super::message::{self, Entry};
+use super::message::Entry;
 use super::script::{FETCH, JOIN, KEEP, Keys, LEAVE, SETTLE, Script};
 use super::seat::Seat;
 use super::server::{OUTAGE, Server, is_outage};
@@ -64,7 +64,7 @@ impl FromRedisValue for Fetched {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         let (entries, left, last): (Vec<Entry>, i64, String) = redis::from_redis_value(value)?;
         let left = u64::try_from(left).ok().map(Duration::from_millis);
-        Ok(Self { entries, left, last: message::position(&last).unwrap_or_default() })
+        Ok(Self { entries, left, last: Position::parse(&last).unwrap_or_default() })
     }
 }
 

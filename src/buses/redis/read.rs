@@ -87,7 +87,7 @@ pub(super) async fn end(server: &Server, keys: &Keys) -> Result<End, Fault> {
     let (time, last): (String, String) = server.run(OPERATION, &END, &[&keys.stream], &[]).await?;
     let unreadable = || Fault::new(FaultKind::Malformed, OPERATION, "the server's answer cannot be read");
     let time = time.parse().ok().and_then(|millis| Timestamp::from_millisecond(millis).ok()).ok_or_else(unreadable)?;
-    let position = if last.is_empty() { None } else { Some(message::position(&last).ok_or_else(unreadable)?) };
+    let position = if last.is_empty() { None } else { Some(Position::parse(&last).ok_or_else(unreadable)?) };
     Ok(End { position, time })
 }
 

@@ -28,8 +28,7 @@ pub(super) type Raw = (String, Vec<Vec<u8>>);
 impl Entry {
     /// `None` when the id is none.
     pub(super) fn new((id, flat): Raw) -> Option<Self> {
-        let (major, minor) = id.split_once('-')?;
-        let position = Position { major: major.parse().ok()?, minor: minor.parse().ok()? };
+        let position = Position::parse(&id)?;
         let mut flat = flat.into_iter().map(Bytes::from);
         let mut fields = Vec::new();
         while let (Some(name), Some(value)) = (flat.next(), flat.next()) {
