@@ -20,6 +20,17 @@ pub struct Bus {
     pub spec: BusSpec,
 }
 
+/// What stands beside a workload for its bus.
+#[derive(Debug)]
+pub struct Beside {
+    /// The Component, after the Secrets that it needs; and the state store, if there is one.
+    pub children: Vec<Child>,
+    /// The kind of socket that the Component needs, if it is one of ours.
+    pub kind: Option<String>,
+    /// The name of the state store Component, for those who read from a bus of ours.
+    pub state: Option<String>,
+}
+
 impl Bus {
     /// As people name it.
     pub fn title(&self) -> String {
@@ -46,36 +57,21 @@ impl Bus {
         EventBus { name: &self.name, namespace: &self.namespace, spec }
     }
 
-    /// The Component of the bus beside a workload, after the Secrets that it needs, and the kind of socket that it
-    /// needs, if it is one of ours. A workload that reads from the bus does so as `group`, which Dapr's own components
-    /// have to be told there.
+    /// The Components of the bus beside a workload. One that reads from the bus does so as `group`, which Dapr's own
+    /// components have to be told there, and has a state store of the same bus, if that is ours; it needs no other Secrets.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn component(
-        &self,
-        owner: &Owner,
-        workload: &str,
-        group: Option<&str>,
-    ) -> Result<(Vec<Child>, Option<String>), String> {
+    pub fn components(&self, owner: &Owner, workload: &str, group: Option<&str>) -> Result<Beside, String> {
         let (mut made, mut children) = self.made(owner, workload)?;
         let kind = layout::kind(&made.ty).map(str::to_owned);
+        let state = group.and_then(|_| layout::state(&names::state_component(workload), &made));
         if let Some(group) = group.filter(|_| kind.is_none()) {
             made.set(layout::CONSUMER, Setting::Value(group.to_owned()));
         }
         children.push(component(&made, owner, workload));
-        Ok((children, kind))
-    }
-
-    /// The state store Component of the bus beside a router, if it is one of ours. It needs the Secrets of the bus's
-    /// own Component, and no others.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn state(&self, owner: &Owner, workload: &str) -> Result<Option<Child>, String> {
-        let (made, _) = self.made(owner, workload)?;
-        let state = layout::state(&names::state_component(workload), &made);
-        Ok(state.map(|state| component(&state, owner, workload)))
+        children.extend(state.iter().map(|state| component(state, owner, workload)));
+        Ok(Beside { children, kind, state: state.map(|state| state.name) })
     }
 
     /// The same Component, as it is before it is an object, and the Secrets that it needs.

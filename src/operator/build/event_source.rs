@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value as Json, json};
 
 use super::access::{Kinds, access};
+use super::bus::Beside;
 use super::inline::Inline;
 use super::scaler::intake;
 use super::workload::{Workload, port_name};
@@ -51,7 +52,7 @@ pub fn event_source(
 ) -> Result<Listening, String> {
     let workload = names::workload("eventsource", &owner.name);
     let defaults = bus.defaults();
-    let (children, bus_kind) = bus.component(owner, &workload, None)?;
+    let Beside { children, kind: bus_kind, .. } = bus.components(owner, &workload, None)?;
     let mut listening = Listening { children, ..Listening::default() };
     let mut kinds: BTreeSet<String> = bus_kind.iter().cloned().collect();
     let (mut feeds, mut ports, mut made_of) = (Vec::new(), BTreeSet::new(), Vec::new());

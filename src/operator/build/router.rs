@@ -2,6 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
+use super::bus::Beside;
 use super::workload::Workload;
 use super::{Bus, plan};
 use crate::layout::{Router, router_plan};
@@ -34,17 +35,14 @@ pub struct Routed<'a> {
 /// What has no place in a cluster.
 pub fn router(owner: &Owner, routed: Routed<'_>, settings: &Settings) -> Result<Vec<Child>, String> {
     let Routed { workload, group, bus, triggers, sinks, scaler, log_level, template } = routed;
-    let (mut children, bus_kind) = bus.component(owner, workload, Some(group))?;
-    let state = bus.state(owner, workload)?;
-    let state_component = state.as_ref().map(|_| names::state_component(workload));
-    children.extend(state);
+    let Beside { mut children, kind, state } = bus.components(owner, workload, Some(group))?;
     for (name, body) in &sinks.copies {
         children.push(Child::new(Resource::of(COMPONENT), name, owner, workload, body.clone()));
     }
     let bus_component = names::bus_component(workload);
     let told = router_plan(Router {
         bus: &bus_component,
-        state: state_component.as_deref(),
+        state: state.as_deref(),
         group,
         event_bus: bus.event_bus(),
         triggers,
@@ -54,7 +52,7 @@ pub fn router(owner: &Owner, routed: Routed<'_>, settings: &Settings) -> Result<
     let pod = Workload {
         name: workload,
         command: "router",
-        kinds: bus_kind.into_iter().collect(),
+        kinds: kind.into_iter().collect(),
         ports: std::collections::BTreeSet::new(),
         image: &settings.image,
         account: None,

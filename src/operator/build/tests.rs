@@ -188,7 +188,7 @@ fn plain_secrets_and_logins_go_into_secrets_of_the_owner() {
     assert_ne!(name, changed);
 
     let shared = Owner { kind: "Router".into(), ..owner("Trigger", "default") };
-    assert!(bus.component(&shared, "router-default", None).unwrap_err().contains("behind a shared router"));
+    assert!(bus.components(&shared, "router-default", None).unwrap_err().contains("behind a shared router"));
     let scaled = json!({"rabbitmq": {"q": {"url": "amqp://u:hidden@q:5672", "queue": "o", "scaleOption": {}}}});
     let refused = listening(scaled, &jetstream()).unwrap_err();
     assert!(refused.starts_with("spec.rabbitmq.q.scaleOption: the address has a login"), "{refused}");

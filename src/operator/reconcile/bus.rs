@@ -69,7 +69,7 @@ impl Reconciler {
             };
             // A Component that is named is looked for by those who use the bus, in their namespace.
             if bus.named().is_none()
-                && let Err(why) = bus.component(&owner, "x", None)
+                && let Err(why) = bus.components(&owner, "x", None)
             {
                 verdicts[0] = Verdict::fails(ACCEPTED, Reason::NotSupported, why);
             }

@@ -63,7 +63,7 @@ impl Reconciler {
             return held(vec![accepted, bus_ready, wait(SINKS_RESOLVED), wait(DEPLOYED)]).await;
         }
         if shared.is_some()
-            && let Err(why) = found.bus.component(&sharers(&key.namespace, &name), &workload, None)
+            && let Err(why) = found.bus.components(&sharers(&key.namespace, &name), &workload, None)
         {
             let refused = Verdict::fails(BUS_READY, Reason::NotSupported, why);
             return held(vec![accepted, refused, wait(SINKS_RESOLVED), wait(DEPLOYED)]).await;
