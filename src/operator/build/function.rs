@@ -90,7 +90,12 @@ fn function<'a>(
     let bus = names::bus_component(&deployment.name);
     let (mut from, mut to) = (Vec::new(), Vec::new());
     for component in components {
-        let reference = json!({"name": component.name, "type": component.object["spec"]["type"]});
+        let ty = &component.object["spec"]["type"];
+        // Nothing comes from a state store, and nothing goes there: daprd has it by its scope.
+        if ty.as_str().is_some_and(|ty| ty.starts_with("state.")) {
+            continue;
+        }
+        let reference = json!({"name": component.name, "type": ty});
         if (component.name == bus) == reads_bus {
             from.push(reference);
         } else {

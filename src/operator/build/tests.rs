@@ -344,6 +344,27 @@ fn a_function_stands_in_the_place_of_a_deployment_and_its_scaler() {
 }
 
 #[test]
+fn a_function_that_routes_is_triggered_by_its_bus_alone() {
+    let (bus, sinks) = (jetstream(), Sinks::default());
+    let routed = Routed {
+        workload: "trigger-ship",
+        group: "default.ship",
+        bus: &bus,
+        triggers: Vec::new(),
+        sinks: &sinks,
+        scaler: Vec::new(),
+        log_level: None,
+        template: None,
+    };
+    let owner = owner("Trigger", "ship");
+    let children = functions(&owner, router(&owner, routed, &settings()).unwrap()).unwrap();
+    assert_eq!(find(&children, "Component", "trigger-ship-state")["spec"]["type"], "state.eventbus.jetstream");
+    let serving = &find(&children, "Function", "trigger-ship-fn")["spec"]["serving"];
+    let bus = json!({"name": "trigger-ship-bus", "type": "pubsub.eventbus.jetstream"});
+    assert_eq!((&serving["triggers"], &serving["outputs"]), (&json!({"dapr": [bus]}), &Json::Null));
+}
+
+#[test]
 fn what_a_source_is_called_is_had_by_nobody_else() {
     let spec = json!({
         "mqtt": {"m": {"url": "mqtt://m:1883", "topic": "t"}, "named": {"url": "mqtt://m:1883", "topic": "t", "consumerID": "mine"}},
