@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use prost::Message as _;
+use tonic::{Response, Status};
 
 use super::connection::Connection;
 use crate::fault::{Fault, FaultKind};
@@ -85,8 +86,8 @@ impl Questions {
             metadata: question.metadata(),
         };
         let mut client = self.connection.client();
-        let answer = self.connection.call(OPERATION, client.get_state(request)).await;
-        let answer = answer.map_err(present).map_err(|fault| self.about_it(fault))?;
+        let answer = call(&self.connection, OPERATION, client.get_state(request)).await;
+        let answer = answer.map_err(|fault| self.about_it(fault))?;
         let answer = Answer::decode(answer.data).ok().and_then(|answer| answer.answer);
         answer.ok_or_else(|| {
             let message = "it does not know the question: it is no Component of Penstock, or an older one";
@@ -103,14 +104,19 @@ impl Questions {
     }
 }
 
-/// daprd knew the Component when this process began: one that it does not find now is about to be loaded.
-pub(super) fn present(fault: Fault) -> Fault {
-    match fault.kind() {
+/// Calls a state store. daprd knew the Component when this process began: one that it does not find now is about to be
+/// loaded.
+pub(super) async fn call<T>(
+    connection: &Connection,
+    operation: &'static str,
+    answer: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, Fault> {
+    connection.call(operation, answer).await.map_err(|fault| match fault.kind() {
         FaultKind::NotFound => {
             Fault::new(FaultKind::Unavailable, "reach a state store", "daprd has not loaded it yet").with_source(fault)
         }
         _ => fault,
-    }
+    })
 }
 
 fn place(spot: Option<&Spot>) -> Option<Position> {

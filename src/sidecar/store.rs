@@ -8,16 +8,16 @@
 //! make writes together that are too large for one call.
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use prost::Message as _;
 
 use super::connection::Connection;
-use super::question::{Questions, present};
+use super::question::{Questions, call};
 use super::status::tells_of_version;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{self, Expect, Revision, Stored, Write};
@@ -41,6 +41,10 @@ const MAX_PART: usize = 1 << 20;
 
 /// Writes that are remembered because nobody heard what became of them. Each subscriber that joins has one at a time.
 const MAX_DOUBTFUL: usize = 1024;
+
+/// The bytes that do not stand for themselves in a key.
+const ENCODED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'/').remove(b':').remove(b'#').remove(b'@');
 
 /// Hashes of etags have this bit, numbers that are etags do not.
 const HASHED: u64 = 1 << 63;
@@ -94,8 +98,8 @@ impl Store {
             ..GetStateRequest::default()
         };
         let mut client = self.connection.client();
-        let found = self.connection.call("read state", client.get_state(request)).await;
-        let found = found.map_err(present).map_err(|fault| self.about(fault))?;
+        let found = call(&self.connection, "read state", client.get_state(request)).await;
+        let found = found.map_err(|fault| self.about(fault))?;
         if found.etag.is_empty() && found.data.is_empty() {
             return Ok(None);
         }
@@ -108,12 +112,12 @@ impl Store {
         let answer = if change.deletes {
             let StateItem { key, etag, options, .. } = item;
             let request = DeleteStateRequest { store_name, key, etag, options, ..DeleteStateRequest::default() };
-            self.connection.call("write state", client.delete_state(request)).await
+            call(&self.connection, "write state", client.delete_state(request)).await
         } else {
             let request = SaveStateRequest { store_name, states: vec![item] };
-            self.connection.call("write state", client.save_state(request)).await
+            call(&self.connection, "write state", client.save_state(request)).await
         };
-        answer.map_err(present).map_err(conflict)
+        answer.map_err(conflict)
     }
 
     async fn write_all(&self, changes: &[Change]) -> Result<(), Fault> {
@@ -127,8 +131,7 @@ impl Store {
             ..ExecuteStateTransactionRequest::default()
         };
         let mut client = self.connection.client();
-        let answer = self.connection.call("write state", client.execute_state_transaction(request)).await;
-        answer.map_err(present).map_err(conflict)
+        call(&self.connection, "write state", client.execute_state_transaction(request)).await.map_err(conflict)
     }
 
     /// Puts the writes down in parts, and has them made together.
@@ -307,17 +310,7 @@ fn conflict(fault: Fault) -> Fault {
 /// The key as text: what is no plain character is percent-encoded, and so is `|`, for daprd parts its
 /// own prefix off with `||`.
 fn key(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for byte in bytes {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b':' | b'#' | b'@' => {
-                text.push(char::from(*byte));
-            }
-            // Writing to a String cannot fail.
-            _ => write!(text, "%{byte:02X}").unwrap_or_default(),
-        }
-    }
-    text
+    percent_encode(bytes, ENCODED).to_string()
 }
 
 #[async_trait]
@@ -336,7 +329,7 @@ impl flow::Store for Store {
             let Page { entries, rest } = questions.page(&text, &question).await?;
             for Entry { rest, value, revision } in entries {
                 let mut key = prefix.to_vec();
-                decode(&rest, &mut key);
+                key.extend(percent_decode_str(&rest));
                 found.push(Stored { key: key.into(), value, revision: Revision(revision) });
             }
             if rest == 0 {
@@ -358,16 +351,5 @@ impl flow::Store for Store {
             revisions.push(self.written(change).await?);
         }
         Ok(revisions)
-    }
-}
-
-/// Adds the bytes that [`key`] made this text of.
-fn decode(text: &str, bytes: &mut Vec<u8>) {
-    let mut parts = text.split('%');
-    bytes.extend(parts.next().unwrap_or_default().bytes());
-    for part in parts {
-        let code = part.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok());
-        bytes.extend(code);
-        bytes.extend(part.bytes().skip(2));
     }
 }

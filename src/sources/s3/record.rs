@@ -172,19 +172,8 @@ fn unescape(key: &str) -> Cow<'_, str> {
     if !key.contains(['+', '%']) {
         return Cow::Borrowed(key);
     }
-    let mut bytes = Vec::with_capacity(key.len());
-    let mut rest = key.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
-        let (byte, taken) = match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => (byte, 2),
-            None if *first == b'+' => (b' ', 0),
-            None => (*first, 0),
-        };
-        bytes.push(byte);
-        rest = &after[taken..];
-    }
-    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+    let spaced = key.replace('+', " ");
+    Cow::Owned(percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
 }
 
 fn unreadable(reason: &impl ToString) -> InvalidEvent {
