@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::support::{Client, NatsServer, Penstock, Receiver, RedisServer, Run, eventually, free_port};
+use crate::support::{Client, NatsServer, Penstock, Receiver, RedisServer, Run, eventually, free_port, write_pair};
 
 /// Webhooks `/a` and `/b`, and one subscriber over both with these settings (the inside of a YAML flow mapping).
 fn write(folder: &Path, port: u16, receiver: &Receiver, settings: &str) {
@@ -13,32 +13,7 @@ fn write(folder: &Path, port: u16, receiver: &Receiver, settings: &str) {
 /// On a bus with these settings.
 fn write_on(folder: &Path, bus: &str, port: u16, receiver: &Receiver, settings: &str) {
     let uri = receiver.uri("/");
-    let yaml = format!(
-        "apiVersion: events.openfunction.io/v1alpha1
-kind: EventBus
-metadata: {{name: default}}
-spec: {{{bus}}}
----
-apiVersion: events.openfunction.io/v1alpha1
-kind: EventSource
-metadata: {{name: clients}}
-spec:
-  http:
-    a: {{path: /a, port: {port}}}
-    b: {{path: /b, port: {port}}}
----
-apiVersion: events.openfunction.io/v1alpha1
-kind: Trigger
-metadata: {{name: join}}
-spec:
-  eventSources:
-    - {{name: a, eventSourceName: clients, eventName: a}}
-    - {{name: b, eventSourceName: clients, eventName: b}}
-  subscribers:
-    - {{name: both, {settings}, sink: {{uri: \"{uri}\"}}}}
-"
-    );
-    std::fs::write(folder.join("flow.yaml"), yaml).unwrap();
+    write_pair(folder, bus, port, &[format!("name: both, {settings}, sink: {{uri: \"{uri}\"}}")]);
 }
 
 async fn post(port: u16, name: &str, id: &str) {

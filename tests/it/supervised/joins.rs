@@ -8,38 +8,18 @@ use serde_json::Value as Json;
 use super::children::Child;
 use super::flow::through_daprd;
 use super::kill::kill;
-use crate::support::{Client, NatsServer, Penstock, Receiver, Run, eventually, free_port};
+use crate::support::{Client, NatsServer, Penstock, Receiver, Run, eventually, free_port, write_pair};
 
-/// Webhooks `/a` and `/b`; one subscriber joins their events by a key, one gathers all of them, one gets each.
-fn flow(bus: &str, port: u16, receiver: &Receiver) -> String {
+/// One subscriber joins events of both webhooks by a key, one gathers all of them, one gets each.
+fn subscribers(receiver: &Receiver) -> [String; 3] {
     let (joined, book, each) = (receiver.uri("/joined"), receiver.uri("/book"), receiver.uri("/each"));
-    format!(
-        "apiVersion: events.openfunction.io/v1alpha1
-kind: EventBus
-metadata: {{name: default}}
-spec: {{{bus}}}
----
-apiVersion: events.openfunction.io/v1alpha1
-kind: EventSource
-metadata: {{name: clients}}
-spec:
-  http:
-    a: {{path: /a, port: {port}}}
-    b: {{path: /b, port: {port}}}
----
-apiVersion: events.openfunction.io/v1alpha1
-kind: Trigger
-metadata: {{name: join}}
-spec:
-  eventSources:
-    - {{name: a, eventSourceName: clients, eventName: a}}
-    - {{name: b, eventSourceName: clients, eventName: b}}
-  subscribers:
-    - {{name: both, condition: a && b, correlate: {{by: {{a: data.n, b: data.n}}}}, sink: {{uri: \"{joined}\"}}}}
-    - {{name: book, condition: a || b, batch: {{count: 3, within: 300ms}}, sink: {{uri: \"{book}\"}}}}
-    - {{name: each, condition: a, sink: {{uri: \"{each}\"}}}}
-"
-    )
+    [
+        format!(
+            "name: both, condition: a && b, correlate: {{by: {{a: data.n, b: data.n}}}}, sink: {{uri: \"{joined}\"}}"
+        ),
+        format!("name: book, condition: a || b, batch: {{count: 3, within: 300ms}}, sink: {{uri: \"{book}\"}}"),
+        format!("name: each, condition: a, sink: {{uri: \"{each}\"}}"),
+    ]
 }
 
 /// Posts an event of the key `n`, with `n` times so many bytes, until it is taken.
@@ -80,7 +60,7 @@ fn run(folder: &Path) -> Run {
 
 async fn whatever_is_killed(bus: &str, unit: usize) {
     let (folder, receiver, port) = (tempfile::tempdir().unwrap(), Receiver::start().await, free_port());
-    std::fs::write(folder.path().join("flow.yaml"), flow(bus, port, &receiver)).unwrap();
+    write_pair(folder.path(), bus, port, &subscribers(&receiver));
     let process = run(folder.path()).start().await;
     let mut killed: Vec<Child> = Vec::new();
     post(port, "b", 0, unit).await;

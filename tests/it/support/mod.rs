@@ -29,7 +29,7 @@ pub use client::{Answer, Client};
 pub use crds::{apply_foreign_crds, apply_own_crds};
 pub use daprd::{Daprd, daprd_path};
 pub use disk::Disk;
-pub use flow::{sink, write_flow};
+pub use flow::{sink, write_flow, write_pair};
 #[cfg(feature = "kafka")]
 pub use kafka::{KafkaServer, MAX_MESSAGE, PASSWORD, Sent, USER};
 pub use minio::Minio;
