@@ -15,7 +15,8 @@ run:
 ## test: everything that must hold, benches on tiny input included
 test: tools
 	$(CARGO) build --release --locked
-	PENSTOCK_BINARY="$$(realpath $(TARGET))/release/penstock" $(CARGO) test --locked --all-targets
+	$(CARGO) test --locked --lib --bins --test tidy --benches
+	PENSTOCK_BINARY="$$(realpath $(TARGET))/release/penstock" CARGO="$(CARGO)" tests/tools/whole.sh
 
 ## tools: the real servers that the tests run against, built once into the user's cache
 tools:

@@ -12,6 +12,8 @@ use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
+use super::PATIENCE;
+
 /// What a server answered.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -69,6 +71,11 @@ impl Client {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(Bytes::copy_from_slice(body.as_ref()))).map_err(|e| e.to_string())?;
+        let answer = tokio::time::timeout(2 * PATIENCE, self.exchange(request)).await;
+        answer.unwrap_or_else(|_| Err(format!("no answer within {:?}", 2 * PATIENCE)))
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
         let response = self.0.request(request).await.map_err(|error| format!("{error:?}"))?;
         let (head, body) = response.into_parts();
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();

@@ -7,6 +7,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::PATIENCE;
 
 /// A running process. Dropping it kills it.
 #[derive(Debug)]
@@ -78,16 +81,17 @@ impl Process {
 
     /// Waits until the process has ended by itself; the exit code, if it was not a signal.
     pub async fn ended(self) -> Option<i32> {
-        let mut child = self.child.into_inner().unwrap();
-        child.wait().await.unwrap().code()
+        let Self { child, log: _log, copies: _ } = self;
+        wait(child).await
     }
 
     /// Waits until the process has ended by itself; its exit code and everything it printed.
     pub async fn log_when_ended(self) -> (Option<i32>, String) {
         let Self { child, log, copies } = self;
-        let code = child.into_inner().unwrap().wait().await.unwrap().code();
+        let code = wait(child).await;
         for copy in copies {
-            copy.await.unwrap();
+            // A child of its own that outlives it keeps the pipe open.
+            timeout(PATIENCE, copy).await.expect("whoever has its output closes it").unwrap();
         }
         let text = log.0.lock().unwrap().clone();
         (code, text)
@@ -104,6 +108,12 @@ impl Process {
         self.signal(Signal::TERM);
         self.ended().await
     }
+}
+
+/// The exit code of a process that is about to end. One that never does fails the test, which shows what it printed.
+async fn wait(child: Mutex<Child>) -> Option<i32> {
+    let mut child = child.into_inner().unwrap();
+    timeout(PATIENCE, child.wait()).await.expect("the process ends").unwrap().code()
 }
 
 async fn copy(from: impl tokio::io::AsyncBufRead + Unpin, log: Arc<Mutex<String>>) {
