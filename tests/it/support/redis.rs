@@ -1,11 +1,14 @@
 //! A real redis-server that writes each event to its disk, on a free port and a directory of its own.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::server::Server;
-use super::{eventually, free_port};
+use super::{PATIENCE, eventually, free_port};
 
 /// A running server. It is killed when this is dropped.
 pub struct RedisServer {
@@ -40,6 +43,23 @@ impl RedisServer {
             .arg(folder)
             .args(&self.more);
         self.server.run(&mut command, self.port, &folder.join("log"));
+        self.has_loaded();
+    }
+
+    /// Waits until it has read its data: it listens before, and refuses every command until then.
+    fn has_loaded(&self) {
+        loop {
+            let mut answer = [0; 64];
+            let mut connection = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+            connection.write_all(b"PING\r\n").unwrap();
+            connection.set_read_timeout(Some(PATIENCE)).unwrap();
+            // One that wants TLS or a login says so only when it is done.
+            let length = connection.read(&mut answer).unwrap_or(0);
+            if !answer[..length].starts_with(b"-LOADING") {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// SIGKILL.
