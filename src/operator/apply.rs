@@ -8,8 +8,10 @@ use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams
 use serde_json::Value as Json;
 
 use super::child::{Child, MANAGER, OF, Owner};
+use super::interest::Interests;
+use super::kept::{Kept, Sent};
+use super::queue::{Key, Queue};
 use super::resource::{CHILDREN, Resource, SECRET};
-use super::watch::kept;
 use super::world::{State, World};
 use crate::fault::{Fault, FaultKind};
 use crate::telemetry::Operator as Counts;
@@ -27,7 +29,11 @@ pub enum Refusal {
 pub struct Writer<'a> {
     pub client: &'a Client,
     pub world: &'a World,
+    pub interests: &'a Interests,
+    pub queue: &'a Queue,
     pub counts: &'a Counts,
+    /// Who is looked at.
+    pub by: &'a Key,
 }
 
 impl Writer<'_> {
@@ -68,16 +74,26 @@ impl Writer<'_> {
         // What is ours is taken back from whoever has changed it; what is not must not be taken.
         params.force = ours;
         params.field_validation = Some(ValidationDirective::Strict);
-        let api = self.api(&child.resource, &owner.namespace);
+        let api: Api<Sent> =
+            Api::namespaced_with(self.client.clone(), &owner.namespace, &child.resource.api_resource());
         let applied = api.patch(&child.name, &params, &Patch::Apply(&child.object)).await;
         self.counts.wrote(&child.resource.kind, "apply");
         let applied = applied
             .map_err(|error| about(fault("apply an object", error), &child.resource, &owner.namespace, &child.name))?;
         tracing::info!(kind = child.resource.kind, namespace = owner.namespace, name = child.name, "applied");
-        // The next look may come before the watch tells.
-        let (place, object) = kept(&child.resource, applied);
-        self.world.set(&child.resource, place, Some(object));
+        self.note(&child.resource, applied);
         Ok(())
+    }
+
+    /// Keeps what the API server has answered to what we wrote. The watch will have no news for others then: they are
+    /// told now.
+    fn note(&self, resource: &Resource, answer: Sent) {
+        let (place, object) = Kept::of(resource, answer);
+        if let Some(change) = self.world.answered(resource, place, object) {
+            let mut others = self.interests.others(resource, &change);
+            others.remove(self.by);
+            self.queue.add(others);
+        }
     }
 
     async fn create(&self, owner: &Owner, child: &Child) -> Result<(), Fault> {
@@ -98,10 +114,14 @@ impl Writer<'_> {
     }
 
     async fn delete_others(&self, owner: &Owner, children: &[&Child]) -> Result<(), Fault> {
+        let mark = owner.mark();
         for resource in CHILDREN.into_iter().rev().map(Resource::of) {
-            for (name, object) in self.world.owned(&resource, &owner.namespace, &owner.mark()) {
-                let wanted = children.iter().any(|child| child.resource == resource && child.name == name);
-                if wanted || !object["metadata"]["deletionTimestamp"].is_null() {
+            for (of, name) in self.world.owned(&resource, &owner.namespace, &mark) {
+                if of != mark || children.iter().any(|child| child.resource == resource && child.name == name) {
+                    continue;
+                }
+                let object = self.world.get(&resource, &owner.namespace, &name).unwrap_or_default();
+                if !object["metadata"]["deletionTimestamp"].is_null() {
                     continue;
                 }
                 let uid = object["metadata"]["uid"].as_str().map(str::to_owned);
@@ -134,7 +154,7 @@ impl Writer<'_> {
     /// When the API server refuses, or cannot be asked.
     pub async fn write_own(&self, resource: &Resource, namespace: &str, name: &str, patch: &Json) -> Result<(), Fault> {
         let kind = resource.api_resource();
-        let api: Api<DynamicObject> = match namespace {
+        let api: Api<Sent> = match namespace {
             "" => Api::all_with(self.client.clone(), &kind),
             namespace => Api::namespaced_with(self.client.clone(), namespace, &kind),
         };
@@ -147,7 +167,10 @@ impl Writer<'_> {
             api.patch_status(name, &params, &Patch::Apply(patch)).await
         };
         match written {
-            Ok(_) => Ok(()),
+            Ok(answer) => {
+                self.note(resource, answer);
+                Ok(())
+            }
             // It is gone, or another one of the same name by now: there is nothing to tell.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(error) => Err(about(fault("write the status", error), resource, namespace, name)),

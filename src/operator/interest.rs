@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use super::child::{MANAGED_BY, MANAGER, OF};
 use super::queue::{Key, Subject};
 use super::resource::{CLUSTER_EVENT_BUS, EVENT_BUS, EVENT_SOURCE, Resource, TRIGGER};
 use super::world::Change;
@@ -73,10 +72,21 @@ impl Interests {
         index.by_object.iter().filter(|(watched, _)| of_kind(watched)).flat_map(|(_, keys)| keys.clone()).collect()
     }
 
+    /// Everybody else whom a change of an object concerns, beside itself and its owner. Who uses a bus reads what
+    /// people have written there, and never how many use it.
+    pub fn others(&self, resource: &Resource, change: &Change) -> BTreeSet<Key> {
+        let is_bus = resource.is(EVENT_BUS) || resource.is(CLUSTER_EVENT_BUS);
+        if is_bus && change.is_aside() {
+            return BTreeSet::new();
+        }
+        let (namespace, name) = &change.place;
+        self.in_object(&Watched::new(resource, namespace, name))
+    }
+
     /// Everybody whom a change of an object concerns.
     pub fn concerned(&self, resource: &Resource, change: &Change) -> BTreeSet<Key> {
         let (namespace, name) = &change.place;
-        let mut keys = self.in_object(&Watched::new(resource, namespace, name));
+        let mut keys = self.others(resource, change);
         let own = [
             (EVENT_SOURCE, Subject::EventSource),
             (TRIGGER, Subject::Trigger),
@@ -86,13 +96,7 @@ impl Interests {
         let own = own.into_iter().find(|(known, _)| resource.is(*known));
         keys.extend(own.map(|(_, subject)| Key::new(subject, namespace, name)));
         for object in [&change.before, &change.after].into_iter().flatten() {
-            let metadata = &object["metadata"];
-            if metadata["labels"][MANAGED_BY.0] != MANAGER {
-                continue;
-            }
-            let Some((kind, name)) = metadata["annotations"][OF].as_str().and_then(|of| of.split_once(' ')) else {
-                continue;
-            };
+            let Some((kind, name)) = object.owner().and_then(|of| of.split_once(' ')) else { continue };
             let subjects = [Subject::EventSource, Subject::Trigger, Subject::Router];
             let subject = subjects.into_iter().find(|subject| subject.as_str() == kind);
             keys.extend(subject.map(|subject| Key::new(subject, namespace, name)));
@@ -108,6 +112,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::operator::child::{MANAGED_BY, MANAGER, OF};
+    use crate::operator::kept::Kept;
     use crate::operator::resource::{DEPLOYMENT, SERVICE};
 
     #[test]
@@ -119,7 +125,7 @@ mod tests {
         let change = |name: &str, after: serde_json::Value| Change {
             place: ("default".into(), name.into()),
             before: None,
-            after: Some(Arc::new(after)),
+            after: Some(Arc::new(Kept::new(&service, &after, 1))),
         };
         assert_eq!(interests.concerned(&service, &change("fn", json!({}))), BTreeSet::from([trigger.clone()]));
         assert!(interests.concerned(&service, &change("other", json!({}))).is_empty());
@@ -133,5 +139,23 @@ mod tests {
         assert_eq!(interests.in_kind(&service), BTreeSet::from([trigger.clone()]));
         interests.set(&trigger, BTreeSet::new());
         assert!(interests.in_kind(&service).is_empty());
+    }
+    #[test]
+    fn who_uses_a_bus_is_not_concerned_by_how_many_use_it() {
+        let interests = Interests::default();
+        let (bus, trigger) = (Resource::of(EVENT_BUS), Key::new(Subject::Trigger, "default", "ship"));
+        interests.set(&trigger, BTreeSet::from([Watched::new(&bus, "default", "shop")]));
+        let own = Key::new(Subject::Bus, "default", "shop");
+        let kept = |generation: i64, users: i64| {
+            let metadata = json!({"uid": "1", "generation": generation});
+            Some(Arc::new(Kept::new(&bus, &json!({"metadata": metadata, "status": users}), 1)))
+        };
+        let concerned = |before, after| {
+            interests.concerned(&bus, &Change { place: ("default".into(), "shop".into()), before, after })
+        };
+        assert_eq!(concerned(kept(1, 1), kept(1, 2)), BTreeSet::from([own.clone()]));
+        for (before, after) in [(kept(1, 1), kept(2, 1)), (None, kept(1, 1)), (kept(1, 1), None)] {
+            assert_eq!(concerned(before, after), BTreeSet::from([own.clone(), trigger.clone()]));
+        }
     }
 }

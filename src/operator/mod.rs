@@ -1,7 +1,7 @@
 //! Keeps a cluster as its `EventSource`s, buses and Triggers say: `kubectl apply`, and it runs.
 //!
-//! - `watch` keeps what the API server says in the `world`, and tells the `queue` whom it concerns
-//!   (`interest`).
+//! - `watch` keeps what the API server says in the `world` (of each object what somebody reads: `kept`), and tells
+//!   the `queue` whom it concerns (`interest`).
 //! - `reconcile` looks at one object: finds what it refers to (`sinks`), has it judged (`judge`), builds
 //!   what it comes to (`build`, pure), applies that (`apply`, `child`) and tells its status (`status`).
 //! - `lease`: of several operators, one writes.
@@ -15,6 +15,7 @@ mod build;
 mod child;
 mod interest;
 mod judge;
+mod kept;
 mod lease;
 mod names;
 mod queue;

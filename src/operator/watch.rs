@@ -5,21 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use kube::api::{Api, DynamicObject};
-use kube::core::{GroupVersionKind, Resource as _, TypeMeta};
+use kube::api::Api;
+use kube::core::GroupVersionKind;
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, Error, discovery};
-use serde_json::Value as Json;
 use tokio::sync::mpsc;
 
 use super::child::{MANAGED_BY, MANAGER};
 use super::interest::Interests;
+use super::kept::{Kept, Place, Sent};
 use super::queue::Queue;
 use super::resource::{
-    CHILDREN, CLUSTER_EVENT_BUS, COMPONENT, DEPLOYMENT, EVENT_BUS, EVENT_SOURCE, FUNCTION, NAMESPACE, Resource,
-    SERVICE, TRIGGER,
+    CHILDREN, CLUSTER_EVENT_BUS, COMPONENT, EVENT_BUS, EVENT_SOURCE, FUNCTION, NAMESPACE, Resource, SERVICE, TRIGGER,
 };
-use super::world::{Place, State, World};
+use super::world::{Change, State, World};
 use crate::fault::Fault;
 use crate::task::{self, Backoff, Group, Shutdown};
 
@@ -29,6 +28,9 @@ const PAUSE: Backoff =
 
 /// Kinds that Triggers have asked for and that nobody watches yet. They are asked for again by the next look.
 const WANTED_BOUND: usize = 64;
+
+/// How many objects are read at a time: the answer is in memory as a whole.
+const PAGE: u32 = 100;
 
 /// What all watches share.
 #[derive(Clone)]
@@ -152,7 +154,7 @@ impl Watches {
         let mut failures = 0;
         while !shutdown.is_requested() {
             let kind = resource.api_resource();
-            let api: Api<DynamicObject> = match part {
+            let api: Api<Sent> = match part {
                 Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &kind),
                 None => Api::all_with(self.client.clone(), &kind),
             };
@@ -185,24 +187,23 @@ impl Watches {
         &self,
         resource: &Resource,
         part: Option<&str>,
-        api: Api<DynamicObject>,
+        api: Api<Sent>,
         failures: &mut u32,
     ) -> Result<(), watcher::Error> {
         // Sinks may be Components, Services and Functions of others.
         let may_be_sinks = [COMPONENT, SERVICE, FUNCTION];
         let is_one_of = |kinds: &[_]| kinds.iter().any(|known| resource.is(*known));
         let only_ours = is_one_of(&CHILDREN) && !is_one_of(&may_be_sinks);
-        let config = if only_ours {
-            watcher::Config::default().labels(&format!("{}={MANAGER}", MANAGED_BY.0))
-        } else {
-            watcher::Config::default()
-        };
+        let mut config = watcher::Config::default().page_size(PAGE);
+        if only_ours {
+            config = config.labels(&format!("{}={MANAGER}", MANAGED_BY.0));
+        }
         let mut events = std::pin::pin!(watcher::watcher(api, config).fuse());
-        let mut read: Vec<(Place, Json)> = Vec::new();
+        let mut read: Vec<(Place, Kept)> = Vec::new();
         while let Some(event) = events.try_next().await? {
             match event {
                 Event::Init => read.clear(),
-                Event::InitApply(object) => read.push(kept(resource, object)),
+                Event::InitApply(object) => read.push(Kept::of(resource, object)),
                 Event::InitDone => {
                     *failures = 0;
                     let (changes, known) = self.world.replace(resource, part, std::mem::take(&mut read));
@@ -214,20 +215,20 @@ impl Watches {
                     }
                 }
                 Event::Apply(object) => {
-                    let (place, object) = kept(resource, object);
-                    self.set(resource, place, Some(object));
+                    let (place, object) = Kept::of(resource, object);
+                    self.spread(resource, self.world.set(resource, part, place, object));
                 }
                 Event::Delete(object) => {
-                    let (place, _) = kept(resource, object);
-                    self.set(resource, place, None);
+                    let (place, object) = Kept::of(resource, object);
+                    self.spread(resource, self.world.unset(resource, part, place, object.version()));
                 }
             }
         }
         Ok(())
     }
 
-    fn set(&self, resource: &Resource, place: Place, object: Option<Json>) {
-        if let Some(change) = self.world.set(resource, place, object) {
+    fn spread(&self, resource: &Resource, change: Option<Change>) {
+        if let Some(change) = change {
             self.queue.add(self.interests.concerned(resource, &change));
         }
     }
@@ -248,53 +249,4 @@ fn state_of(error: &Error) -> Option<State> {
         Error::Api(status) if status.code == 403 => Some(State::Forbidden),
         _ => None,
     }
-}
-
-/// What of an object somebody here reads. What changes all the time is not among it.
-pub fn kept(resource: &Resource, mut object: DynamicObject) -> (Place, Json) {
-    // The elements of a list do not say what they are.
-    object.types = Some(TypeMeta { api_version: resource.api_version(), kind: resource.kind.clone() });
-    let metadata = object.meta_mut();
-    metadata.managed_fields = None;
-    metadata.resource_version = None;
-    let place = (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
-    let ours = metadata.labels.iter().flatten().any(|(name, value)| name == MANAGED_BY.0 && value == MANAGER);
-    if let Some(annotations) = &mut metadata.annotations {
-        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
-    }
-    let of_ours = resource.group == crate::api::GROUP;
-    if CHILDREN.iter().any(|known| resource.is(*known)) && ours && !resource.is(DEPLOYMENT) && !resource.is(FUNCTION) {
-        // Whoever else writes a status does so for others.
-        if let Some(data) = object.data.as_object_mut() {
-            data.remove("status");
-        }
-    }
-    if resource.is(DEPLOYMENT) {
-        let status = &object.data["status"];
-        let status = serde_json::json!({
-            "availableReplicas": status["availableReplicas"], "observedGeneration": status["observedGeneration"],
-        });
-        object.data["status"] = status;
-    } else if resource.is(FUNCTION) && ours {
-        let state = &object.data["status"]["serving"]["state"];
-        object.data["status"] = serde_json::json!({"serving": {"state": state}});
-    } else if !of_ours && !ours {
-        // A target: where it is, and what of it is in scope.
-        let (spec, status) = (&object.data["spec"], &object.data["status"]);
-        let mut target = serde_json::json!({
-            "spec": {
-                "ports": spec["ports"],
-                // The routes of the KEDA HTTP add-on.
-                "hosts": spec["hosts"], "pathPrefixes": spec["pathPrefixes"], "headers": spec["headers"],
-                "rules": spec["rules"],
-            },
-            "status": {"address": status["address"], "addresses": status["addresses"]},
-        });
-        if resource.is(COMPONENT) {
-            target = object.data.clone();
-        }
-        object.data = target;
-    }
-    let value = serde_json::to_value(&object).unwrap_or_default();
-    (place, value)
 }

@@ -1,15 +1,12 @@
 //! What the cluster looks like, as far as anybody here has asked: the newest known state of each object.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value as Json;
 
-use super::child::{MANAGED_BY, OF};
+use super::kept::{Kept, Place};
 use super::resource::Resource;
-
-/// Namespace (empty for a cluster's object) and name.
-pub type Place = (String, String);
 
 /// Objects by kind.
 #[derive(Default)]
@@ -21,10 +18,51 @@ pub struct World {
 #[derive(Default)]
 struct Shelf {
     state: State,
-    objects: BTreeMap<Place, Arc<Json>>,
-    /// Parts of the cluster, one watch each: those that have been read once.
+    objects: BTreeMap<Place, Arc<Kept>>,
+    /// The names of the children by namespace and owner.
+    owned: BTreeMap<(String, String), BTreeSet<String>>,
+    /// Parts of the cluster (a namespace, or all of it), one watch each: those that have been read once, and the latest
+    /// version that each has brought.
     parts: usize,
-    read: usize,
+    read: BTreeMap<Option<String>, u64>,
+}
+
+impl Shelf {
+    fn put(&mut self, place: &Place, object: &Arc<Kept>) -> Option<Arc<Kept>> {
+        let before = self.take(place);
+        if let Some(owner) = object.owner() {
+            self.owned.entry((place.0.clone(), owner.to_owned())).or_default().insert(place.1.clone());
+        }
+        self.objects.insert(place.clone(), object.clone());
+        before
+    }
+
+    fn take(&mut self, place: &Place) -> Option<Arc<Kept>> {
+        let before = self.objects.remove(place)?;
+        if let Some(owner) = before.owner() {
+            let key = (place.0.clone(), owner.to_owned());
+            if let Some(names) = self.owned.get_mut(&key) {
+                names.remove(&place.1);
+                if names.is_empty() {
+                    self.owned.remove(&key);
+                }
+            }
+        }
+        Some(before)
+    }
+
+    /// Notes what a watch has brought.
+    fn has_brought(&mut self, within: Option<&str>, version: u64) {
+        if let Some(latest) = self.read.get_mut(&within.map(str::to_owned)) {
+            *latest = version.max(*latest);
+        }
+    }
+
+    /// Whether the watch has already told of what somebody has written.
+    fn has_been_told(&self, namespace: &str, version: u64) -> bool {
+        let latest = self.read.get(&Some(namespace.to_owned())).or_else(|| self.read.get(&None));
+        latest.is_none_or(|latest| *latest >= version)
+    }
 }
 
 /// Whether a kind is known.
@@ -44,8 +82,15 @@ pub enum State {
 #[derive(Clone, Debug)]
 pub struct Change {
     pub place: Place,
-    pub before: Option<Arc<Json>>,
-    pub after: Option<Arc<Json>>,
+    pub before: Option<Arc<Kept>>,
+    pub after: Option<Arc<Kept>>,
+}
+
+impl Change {
+    /// Whether what people write is as it was, and only what programs add is not.
+    pub fn is_aside(&self) -> bool {
+        matches!((&self.before, &self.after), (Some(before), Some(after)) if after.is_edition_of(before))
+    }
 }
 
 impl World {
@@ -76,78 +121,123 @@ impl World {
         &self,
         resource: &Resource,
         within: Option<&str>,
-        objects: Vec<(Place, Json)>,
+        objects: Vec<(Place, Kept)>,
     ) -> (Vec<Change>, bool) {
         let mut shelves = self.shelves();
-        let kept = shelves.entry(resource.clone()).or_default();
-        let mut old = std::mem::take(&mut kept.objects);
-        if let Some(namespace) = within {
-            kept.objects = old.extract_if(.., |(other, _), _| other != namespace).collect();
-        }
+        let shelf = shelves.entry(resource.clone()).or_default();
+        let of_part = |place: &&Place| within.is_none_or(|namespace| place.0 == namespace);
+        let mut gone: BTreeSet<Place> = shelf.objects.keys().filter(of_part).cloned().collect();
         let mut changes = Vec::new();
+        let mut latest = 0;
         for (place, object) in objects {
-            let before = old.remove(&place);
-            let same = before.as_deref() == Some(&object);
-            let after = if same { before.clone().unwrap_or_default() } else { Arc::new(object) };
-            kept.objects.insert(place.clone(), after.clone());
-            if !same {
+            gone.remove(&place);
+            latest = object.version().max(latest);
+            let after = Arc::new(object);
+            let before = shelf.put(&place, &after);
+            if before.as_ref() != Some(&after) {
                 changes.push(Change { place, before, after: Some(after) });
             }
         }
-        changes.extend(old.into_iter().map(|(place, before)| Change { place, before: Some(before), after: None }));
-        kept.read += 1;
-        let known = kept.state == State::Known;
-        if kept.read >= kept.parts {
-            kept.state = State::Known;
+        for place in gone {
+            let before = shelf.take(&place);
+            changes.push(Change { place, before, after: None });
         }
-        (changes, !known && kept.state == State::Known)
+        shelf.read.entry(within.map(str::to_owned)).or_default();
+        shelf.has_brought(within, latest);
+        let known = shelf.state == State::Known;
+        if shelf.read.len() >= shelf.parts {
+            shelf.state = State::Known;
+        }
+        (changes, !known && shelf.state == State::Known)
     }
 
-    /// One object is so now, or gone; what has changed, if anything.
-    pub fn set(&self, resource: &Resource, place: Place, object: Option<Json>) -> Option<Change> {
+    /// The watch of `within` says what an object is like; what has changed, if anything.
+    pub fn set(&self, resource: &Resource, within: Option<&str>, place: Place, object: Kept) -> Option<Change> {
         let mut shelves = self.shelves();
-        let objects = &mut shelves.entry(resource.clone()).or_default().objects;
-        if objects.get(&place).map(AsRef::as_ref) == object.as_ref() {
-            return None;
-        }
-        let after = object.map(Arc::new);
-        let before = match &after {
-            Some(after) => objects.insert(place.clone(), after.clone()),
-            None => objects.remove(&place),
-        };
-        Some(Change { place, before, after })
-    }
-
-    pub fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Arc<Json>> {
-        let place = (namespace.to_owned(), name.to_owned());
-        self.shelves().get(resource)?.objects.get(&place).cloned()
-    }
-
-    /// What is marked as a child of `mark` in a namespace: names and objects.
-    pub fn owned(&self, resource: &Resource, namespace: &str, mark: &str) -> Vec<(String, Arc<Json>)> {
-        let shelves = self.shelves();
-        let Some(kept) = shelves.get(resource) else { return Vec::new() };
-        let from = (namespace.to_owned(), String::new());
-        let here = kept.objects.range(from..).take_while(|((other, _), _)| other == namespace);
-        let is_owned = |object: &Json| {
-            let metadata = &object["metadata"];
-            metadata["labels"][MANAGED_BY.0] == MANAGED_BY.1 && metadata["annotations"][OF] == mark
-        };
-        here.filter(|(_, object)| is_owned(object)).map(|((_, name), object)| (name.clone(), object.clone())).collect()
-    }
-
-    /// All objects of a kind in a namespace, or everywhere.
-    pub fn list(&self, resource: &Resource, namespace: Option<&str>) -> Vec<(Place, Arc<Json>)> {
-        let shelves = self.shelves();
-        let Some(kept) = shelves.get(resource) else { return Vec::new() };
-        let copied = |(place, object): (&Place, &Arc<Json>)| (place.clone(), object.clone());
-        match namespace {
-            None => kept.objects.iter().map(copied).collect(),
-            Some(namespace) => {
-                let from = (namespace.to_owned(), String::new());
-                kept.objects.range(from..).take_while(|((other, _), _)| other == namespace).map(copied).collect()
+        let shelf = shelves.entry(resource.clone()).or_default();
+        shelf.has_brought(within, object.version());
+        let before = shelf.objects.get(&place).cloned();
+        if let Some(known) = &before {
+            if **known == object {
+                return None;
+            }
+            // What we were answered later stands; but who did this is somebody else.
+            if known.version() > object.version() {
+                return Some(Change { place, before: before.clone(), after: before });
             }
         }
+        let after = Arc::new(object);
+        shelf.put(&place, &after);
+        Some(Change { place, before, after: Some(after) })
+    }
+
+    /// The watch of `within` says that an object is gone; what has changed, if anything.
+    pub fn unset(&self, resource: &Resource, within: Option<&str>, place: Place, version: u64) -> Option<Change> {
+        let mut shelves = self.shelves();
+        let shelf = shelves.entry(resource.clone()).or_default();
+        shelf.has_brought(within, version);
+        let before = shelf.take(&place)?;
+        Some(Change { place, before: Some(before), after: None })
+    }
+
+    /// The API server answers with what an object has become by what we wrote: the next look may come before the watch
+    /// tells. What has changed, if the watch has not told already.
+    pub fn answered(&self, resource: &Resource, place: Place, object: Kept) -> Option<Change> {
+        let mut shelves = self.shelves();
+        let shelf = shelves.entry(resource.clone()).or_default();
+        if shelf.has_been_told(&place.0, object.version()) {
+            return None;
+        }
+        let after = Arc::new(object);
+        let before = shelf.put(&place, &after);
+        (before.as_ref() != Some(&after)).then_some(Change { place, before, after: Some(after) })
+    }
+
+    pub fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Json> {
+        let place = (namespace.to_owned(), name.to_owned());
+        let found = self.shelves().get(resource)?.objects.get(&place).cloned()?;
+        Some(found.read())
+    }
+
+    pub fn has(&self, resource: &Resource, namespace: &str, name: &str) -> bool {
+        let place = (namespace.to_owned(), name.to_owned());
+        self.shelves().get(resource).is_some_and(|shelf| shelf.objects.contains_key(&place))
+    }
+
+    /// The children of those whose mark begins so, in a namespace: marks and names.
+    pub fn owned(&self, resource: &Resource, namespace: &str, marks: &str) -> Vec<(String, String)> {
+        let shelves = self.shelves();
+        let Some(shelf) = shelves.get(resource) else { return Vec::new() };
+        let from = (namespace.to_owned(), marks.to_owned());
+        let found = shelf.owned.range(from..);
+        let found = found.take_while(|((other, mark), _)| other == namespace && mark.starts_with(marks));
+        found.flat_map(|((_, mark), names)| names.iter().map(|name| (mark.clone(), name.clone()))).collect()
+    }
+
+    /// Who uses a bus of this name, in a namespace or everywhere, and is not about to go.
+    pub fn users(&self, resource: &Resource, namespace: Option<&str>, bus: &str) -> Vec<Place> {
+        let uses = |kept: &Kept| kept.bus() == Some(bus);
+        self.listed(resource, namespace, uses).into_iter().map(|(place, _)| place).collect()
+    }
+
+    /// All objects of a kind in a namespace.
+    pub fn list(&self, resource: &Resource, namespace: &str) -> Vec<(Place, Json)> {
+        let listed = self.listed(resource, Some(namespace), |_| true);
+        listed.into_iter().map(|(place, kept)| (place, kept.read())).collect()
+    }
+
+    fn listed(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        wanted: impl Fn(&Kept) -> bool,
+    ) -> Vec<(Place, Arc<Kept>)> {
+        let shelves = self.shelves();
+        let Some(shelf) = shelves.get(resource) else { return Vec::new() };
+        let from = (namespace.unwrap_or_default().to_owned(), String::new());
+        let here = shelf.objects.range(from..);
+        let here = here.take_while(|((other, _), _)| namespace.is_none_or(|namespace| other == namespace));
+        here.filter(|(_, kept)| wanted(kept)).map(|(place, kept)| (place.clone(), kept.clone())).collect()
     }
 
     fn shelves(&self) -> MutexGuard<'_, BTreeMap<Resource, Shelf>> {
@@ -160,10 +250,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::operator::resource::TRIGGER;
+    use crate::operator::child::{MANAGED_BY, MANAGER, OF};
+    use crate::operator::resource::{DEPLOYMENT, TRIGGER};
 
     fn place(namespace: &str, name: &str) -> Place {
         (namespace.to_owned(), name.to_owned())
+    }
+
+    fn kept(value: u64, version: u64) -> Kept {
+        Kept::new(&Resource::of(TRIGGER), &json!({"value": value}), version)
+    }
+
+    fn told(change: Option<Change>) -> Option<(Option<Json>, Option<Json>)> {
+        let value = |kept: Option<Arc<Kept>>| kept.map(|kept| kept.read()["value"].clone());
+        change.map(|change| (value(change.before), value(change.after)))
     }
 
     #[test]
@@ -171,20 +271,20 @@ mod tests {
         let (world, kind) = (World::default(), Resource::of(TRIGGER));
         world.expect(&kind, 2);
         let (changes, known) =
-            world.replace(&kind, Some("a"), vec![(place("a", "x"), json!(1)), (place("a", "y"), json!(1))]);
+            world.replace(&kind, Some("a"), vec![(place("a", "x"), kept(1, 1)), (place("a", "y"), kept(1, 1))]);
         assert_eq!((changes.len(), known), (2, false));
         assert_eq!(world.state(&kind), State::Unread, "the other namespace has not been read");
-        let (changes, known) = world.replace(&kind, Some("b"), vec![(place("b", "x"), json!(1))]);
+        let (changes, known) = world.replace(&kind, Some("b"), vec![(place("b", "x"), kept(1, 1))]);
         assert_eq!((changes.len(), known), (1, true));
-        world.set(&kind, place("a", "z"), Some(json!(1)));
+        world.set(&kind, Some("a"), place("a", "z"), kept(1, 2));
         let (changes, known) =
-            world.replace(&kind, Some("a"), vec![(place("a", "x"), json!(2)), (place("a", "y"), json!(1))]);
+            world.replace(&kind, Some("a"), vec![(place("a", "x"), kept(2, 3)), (place("a", "y"), kept(1, 1))]);
         let told: Vec<(&str, bool)> =
             changes.iter().map(|change| (change.place.1.as_str(), change.after.is_some())).collect();
         assert_eq!((told, known), (vec![("x", true), ("z", false)], false));
-        assert_eq!(world.list(&kind, None).len(), 3);
-        assert_eq!(world.list(&kind, Some("a")).len(), 2);
-        assert_eq!(*world.get(&kind, "a", "x").unwrap(), json!(2));
+        assert_eq!(world.users(&kind, None, "default").len(), 3);
+        assert_eq!(world.list(&kind, "a").len(), 2);
+        assert_eq!(world.get(&kind, "a", "x").unwrap(), json!({"value": 2}));
     }
 
     #[test]
@@ -194,5 +294,46 @@ mod tests {
         assert!(world.refuse(&kind, State::Missing) && !world.refuse(&kind, State::Missing));
         let (_, known) = world.replace(&kind, None, Vec::new());
         assert!(known && world.state(&kind) == State::Known);
+    }
+
+    #[test]
+    fn an_answer_and_the_watch_may_come_in_any_order() {
+        let (world, kind, x) = (World::default(), Resource::of(TRIGGER), place("a", "x"));
+        world.expect(&kind, 1);
+        world.replace(&kind, None, Vec::new());
+        // The answer is first: the watch has nothing to add.
+        assert_eq!(told(world.answered(&kind, x.clone(), kept(1, 4))), Some((None, Some(json!(1)))));
+        assert_eq!(told(world.set(&kind, None, x.clone(), kept(1, 4))), None);
+        // Somebody has changed it before we did: what we were answered stands, and it is looked at again.
+        world.answered(&kind, x.clone(), kept(3, 6));
+        assert_eq!(told(world.set(&kind, None, x.clone(), kept(2, 5))), Some((Some(json!(3)), Some(json!(3)))));
+        assert_eq!(told(world.set(&kind, None, x.clone(), kept(3, 6))), None);
+        // The watch is first, and is further already: the answer is old.
+        world.set(&kind, None, x.clone(), kept(5, 8));
+        assert_eq!(told(world.answered(&kind, x.clone(), kept(4, 7))), None);
+        assert_eq!(world.get(&kind, "a", "x").unwrap()["value"], 5);
+        world.unset(&kind, None, x.clone(), 9);
+        assert_eq!(told(world.answered(&kind, x, kept(5, 8))), None);
+        assert!(!world.has(&kind, "a", "x"));
+    }
+
+    #[test]
+    fn children_are_found_by_their_owners() {
+        let (world, kind) = (World::default(), Resource::of(DEPLOYMENT));
+        let of = |owner: &str| {
+            let metadata = json!({"labels": {MANAGED_BY.0: MANAGER}, "annotations": {OF: owner}});
+            Kept::new(&kind, &json!({"metadata": metadata}), 1)
+        };
+        for (name, owner) in [("r1", "Router a"), ("r2", "Router b"), ("t", "Trigger a"), ("t2", "Trigger a")] {
+            world.set(&kind, None, place("n", name), of(owner));
+        }
+        world.set(&kind, None, place("m", "r1"), of("Router a"));
+        let owned = |marks: &str| world.owned(&kind, "n", marks).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+        assert_eq!(owned("Router "), ["r1", "r2"]);
+        assert_eq!(owned("Trigger a"), ["t", "t2"]);
+        world.set(&kind, None, place("n", "t"), of("Trigger b"));
+        world.unset(&kind, None, place("n", "r2"), 2);
+        assert_eq!(owned("Router "), ["r1"]);
+        assert_eq!(owned("Trigger a"), ["t2"]);
     }
 }

@@ -37,7 +37,7 @@ impl Reconciler {
                 metadata["finalizers"] = json!([FINALIZER]);
             }
             let patch = json!({"apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": metadata});
-            self.writer().write_own(&resource, &key.namespace, &key.name, &patch).await?;
+            self.writer(key).write_own(&resource, &key.namespace, &key.name, &patch).await?;
             if going && users.is_empty() {
                 return Ok(());
             }
@@ -52,7 +52,7 @@ impl Reconciler {
         }
         let count = |kind| u32::try_from(users.iter().filter(|user| user.kind == kind).count()).unwrap_or(u32::MAX);
         let used_by = UsedBy { event_sources: count(Subject::EventSource), triggers: count(Subject::Trigger) };
-        self.tell(&resource, &object, verdicts, json!({"usedBy": used_by})).await
+        self.tell(key, &resource, &object, verdicts, json!({"usedBy": used_by})).await
     }
 
     fn verdicts(&self, key: &Key, object: &serde_json::Value) -> Vec<Verdict> {
@@ -83,12 +83,9 @@ impl Reconciler {
         let kinds = [(EVENT_SOURCE, Subject::EventSource), (TRIGGER, Subject::Trigger)];
         let mut users = Vec::new();
         for (known, subject) in kinds {
-            for ((namespace, name), object) in self.world.list(&Resource::of(known), namespace) {
-                if super::is_going(&object) || super::trigger::bus_name(&object) != bus.name {
-                    continue;
-                }
+            for (namespace, name) in self.world.users(&Resource::of(known), namespace, &bus.name) {
                 // A bus of the namespace stands before the cluster's.
-                let own = self.world.get(&Resource::of(EVENT_BUS), &namespace, &bus.name).is_some();
+                let own = self.world.has(&Resource::of(EVENT_BUS), &namespace, &bus.name);
                 if own != bus.namespace.is_empty() {
                     users.push(Key::new(subject, &namespace, &name));
                 }

@@ -32,14 +32,14 @@ impl Reconciler {
         self.queue.add(self.buses_of(key));
 
         let bus_object = self.bus_object(&key.namespace, &bus_name);
-        let (mut accepted, spec) = self.read::<EventSourceSpec>(&object, bus_object.as_deref());
+        let (mut accepted, spec) = self.read::<EventSourceSpec>(&object, bus_object.as_ref());
         let bus = self.find_bus(&key.namespace, &bus_name);
         let wait = |concern| Verdict::unknown(concern, Reason::Waiting, "waits for the other conditions");
         let (spec, found, bus_ready) = match (spec.filter(|_| accepted.truth == Truth::True), bus) {
             (Some(spec), Ok((found, ready))) => (spec, found, ready),
             (_, bus) => {
                 let ready = bus.map_or_else(|verdict| verdict, |(_, ready)| ready);
-                return self.tell(&resource, &object, vec![accepted, ready, wait(DEPLOYED)], kept(&object)).await;
+                return self.tell(key, &resource, &object, vec![accepted, ready, wait(DEPLOYED)], kept(&object)).await;
             }
         };
         let owner = owner("EventSource", key, &object);
@@ -55,7 +55,7 @@ impl Reconciler {
             Ok(kinds) => kinds,
             Err((why, fault)) => {
                 let missing = Verdict::fails(DEPLOYED, Reason::KindMissing, why);
-                self.tell(&resource, &object, vec![accepted, bus_ready, missing], kept(&object)).await?;
+                self.tell(key, &resource, &object, vec![accepted, bus_ready, missing], kept(&object)).await?;
                 return Err(fault);
             }
         };
@@ -84,16 +84,16 @@ impl Reconciler {
                 } else {
                     vec![Self::refused(why), bus_ready, wait(DEPLOYED)]
                 };
-                return self.tell(&resource, &object, verdicts, kept(&object)).await;
+                return self.tell(key, &resource, &object, verdicts, kept(&object)).await;
             }
         };
         let Listening { children, topics, addresses, warnings } = listening;
         accepted.add(warnings);
-        let (deployed, outcome) = self.deploy(&owner, &children).await;
+        let (deployed, outcome) = self.deploy(key, &owner, &children).await;
         let mut verdicts = vec![accepted, bus_ready];
         verdicts.extend(sinks.map(|sinks| resolved(&sinks)));
         verdicts.push(deployed);
-        self.tell(&resource, &object, verdicts, json!({"topics": topics, "address": addresses})).await?;
+        self.tell(key, &resource, &object, verdicts, json!({"topics": topics, "address": addresses})).await?;
         outcome
     }
 

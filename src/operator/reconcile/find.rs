@@ -1,7 +1,6 @@
 //! What an object refers to: its bus, and its sinks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use kube::core::{Selector, SelectorExt as _};
 use serde_json::{Value as Json, json};
@@ -20,7 +19,7 @@ use crate::operator::world::State;
 /// A bus that may be used, and its object.
 pub struct Found {
     pub bus: Bus,
-    pub object: Arc<Json>,
+    pub object: Json,
 }
 
 impl Reconciler {
@@ -38,7 +37,7 @@ impl Reconciler {
     }
 
     /// The object of the bus that an object of `namespace` means: its own namespace's first, then the cluster's.
-    pub fn bus_object(&self, namespace: &str, name: &str) -> Option<Arc<Json>> {
+    pub fn bus_object(&self, namespace: &str, name: &str) -> Option<Json> {
         let own = self.world.get(&Resource::of(EVENT_BUS), namespace, name);
         own.or_else(|| self.world.get(&Resource::of(CLUSTER_EVENT_BUS), "", name))
     }
@@ -136,6 +135,6 @@ impl Lookup for Reconciler {
         let state = self.world.state(&resource);
         let namespace = reference.namespace.as_deref().unwrap_or_default();
         let object = self.world.get(&resource, namespace, &reference.name);
-        (state, object.map(|object| (*object).clone()))
+        (state, object)
     }
 }

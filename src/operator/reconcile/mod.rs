@@ -84,8 +84,9 @@ impl Reconciler {
         }
     }
 
-    fn writer(&self) -> Writer<'_> {
-        Writer { client: &self.client, world: &self.world, counts: &self.counts }
+    fn writer<'a>(&'a self, by: &'a Key) -> Writer<'a> {
+        let Self { client, world, interests, queue, counts, .. } = self;
+        Writer { client, world, interests, queue, counts, by }
     }
 
     /// The verdict on an object as it is written, and its spec when it can be read.
@@ -111,9 +112,9 @@ impl Reconciler {
     }
 
     /// Applies what an object comes to; whether that runs, and what is to be tried again.
-    async fn deploy(&self, owner: &Owner, children: &[Child]) -> (Verdict, Result<(), Fault>) {
+    async fn deploy(&self, key: &Key, owner: &Owner, children: &[Child]) -> (Verdict, Result<(), Fault>) {
         let workloads = children.iter().filter(|child| child.resource.is(DEPLOYMENT) || child.resource.is(FUNCTION));
-        match self.writer().apply(owner, children).await {
+        match self.writer(key).apply(owner, children).await {
             Ok(()) => {
                 let workloads = workloads.map(|child| (&child.resource, child.name.as_str()));
                 (self.runs(&owner.namespace, workloads), Ok(()))

@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::Reconciler;
 use crate::fault::Fault;
+use crate::operator::queue::Key;
 use crate::operator::resource::Resource;
 use crate::operator::status::{self, READY, Reason, Truth, Verdict};
 
@@ -19,6 +20,7 @@ impl Reconciler {
     /// When the API server cannot be written to.
     pub async fn tell(
         &self,
+        key: &Key,
         resource: &Resource,
         object: &Json,
         verdicts: Vec<Verdict>,
@@ -36,7 +38,6 @@ impl Reconciler {
             return Ok(());
         }
         let metadata = &object["metadata"];
-        let (namespace, name) = (metadata["namespace"].as_str().unwrap_or_default(), metadata["name"].as_str());
         let mut identity = Map::new();
         for field in ["name", "namespace", "uid"] {
             identity.extend((!metadata[field].is_null()).then(|| (field.to_owned(), metadata[field].clone())));
@@ -44,7 +45,7 @@ impl Reconciler {
         let patch = json!({
             "apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": identity, "status": status,
         });
-        self.writer().write_own(resource, namespace, name.unwrap_or_default(), &patch).await?;
+        self.writer(key).write_own(resource, &key.namespace, &key.name, &patch).await?;
         self.announce(object, &news).await;
         Ok(())
     }

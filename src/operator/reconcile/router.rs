@@ -29,13 +29,13 @@ impl Reconciler {
         let found = self.find_bus(namespace, bus).ok().map(|(found, _)| found);
         let running = self.plan(namespace, &workload);
         let mut specs: Vec<(String, TriggerSpec)> = Vec::new();
-        for ((_, name), object) in self.world.list(&Resource::of(TRIGGER), Some(namespace)) {
+        for ((_, name), object) in self.world.list(&Resource::of(TRIGGER), namespace) {
             if !is_shared(&object) || bus_name(&object) != *bus || is_going(&object) {
                 continue;
             }
             let uid = object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
             owner.objects.push((TRIGGER.2, name.clone(), uid));
-            let bus_object = found.as_ref().map(|found| found.object.as_ref());
+            let bus_object = found.as_ref().map(|found| &found.object);
             let (verdict, spec) = self.read::<TriggerSpec>(&object, bus_object);
             let wrong = verdict.truth != Truth::True || object["spec"]["workload"] == AS_FUNCTION;
             // A Trigger that is wrong now runs on as it was.
@@ -44,7 +44,7 @@ impl Reconciler {
         }
         if owner.objects.is_empty() {
             self.interests.set(key, std::collections::BTreeSet::new());
-            return settled(self.writer().apply(&owner, &[]).await);
+            return settled(self.writer(key).apply(&owner, &[]).await);
         }
         let parsed: Vec<Trigger> = found.iter().flat_map(|found| parse(&specs, namespace, &found.bus)).collect();
         let references: Vec<(&ObjectRef, Option<String>)> = parsed.iter().flat_map(sinks::references).collect();
@@ -82,7 +82,7 @@ impl Reconciler {
             template: None,
         };
         match build::router(&owner, routed, &self.settings) {
-            Ok(children) => settled(self.writer().apply(&owner, &children).await),
+            Ok(children) => settled(self.writer(key).apply(&owner, &children).await),
             // Told by the Triggers.
             Err(_) => Ok(()),
         }

@@ -1,7 +1,6 @@
 //! Triggers: each a router of its own, or a part of a shared one.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
@@ -13,7 +12,7 @@ use crate::api::trigger::TriggerSpec;
 use crate::fault::Fault;
 use crate::layout;
 use crate::operator::build::{self, Reader, Routed};
-use crate::operator::child::{Child, OF, Owner, SHARED};
+use crate::operator::child::{Child, Owner, SHARED};
 use crate::operator::interest::Watched;
 use crate::operator::names;
 use crate::operator::queue::{Key, Subject};
@@ -44,9 +43,9 @@ impl Reconciler {
         self.queue.add(self.buses_of(key));
 
         let bus_object = self.bus_object(&key.namespace, &name);
-        let (mut accepted, spec) = self.read::<TriggerSpec>(&object, bus_object.as_deref());
+        let (mut accepted, spec) = self.read::<TriggerSpec>(&object, bus_object.as_ref());
         let bus = self.find_bus(&key.namespace, &name);
-        let held = |verdicts| self.tell(&resource, &object, verdicts, kept(&object));
+        let held = |verdicts| self.tell(key, &resource, &object, verdicts, kept(&object));
         let wait = |concern| Verdict::unknown(concern, Reason::Waiting, "waits for the other conditions");
         let (spec, found, bus_ready) = match (spec.filter(|_| accepted.truth == Truth::True), bus) {
             (Some(spec), Ok((found, ready))) => (spec, found, ready),
@@ -95,7 +94,7 @@ impl Reconciler {
         };
         accepted.add(scaler.warnings);
         let (deployed, outcome) = if shared.is_some() {
-            let left = self.writer().apply(&owner, &[]).await;
+            let left = self.writer(key).apply(&owner, &[]).await;
             let deployed = self.runs(&key.namespace, [(&Resource::of(DEPLOYMENT), workload.as_str())]);
             (deployed, if let Err(super::Refusal::Object(fault)) = left { Err(fault) } else { Ok(()) })
         } else {
@@ -112,7 +111,7 @@ impl Reconciler {
                 template: template.as_ref(),
             };
             match routed_by(&owner, routed, &self.settings, as_function) {
-                Ok(children) => self.deploy(&owner, &children).await,
+                Ok(children) => self.deploy(key, &owner, &children).await,
                 Err(why) => {
                     let refused = Verdict::fails(BUS_READY, Reason::NotSupported, why);
                     return held(vec![accepted, refused, resolved(&sinks), wait(DEPLOYED)]).await;
@@ -120,7 +119,7 @@ impl Reconciler {
             }
         };
         let verdicts = vec![accepted, bus_ready, resolved(&sinks), deployed];
-        self.tell(&resource, &object, verdicts, addresses(&parsed, &sinks)).await?;
+        self.tell(key, &resource, &object, verdicts, addresses(&parsed, &sinks)).await?;
         outcome
     }
 
@@ -137,11 +136,11 @@ impl Reconciler {
     fn routers_of(&self, key: &Key, now: Option<&str>) -> BTreeSet<Key> {
         let mut routers: BTreeSet<Key> =
             now.map(|bus| Key::new(Subject::Router, &key.namespace, bus)).into_iter().collect();
-        for (_, deployment) in self.world.list(&Resource::of(DEPLOYMENT), Some(&key.namespace)) {
+        let deployments = Resource::of(DEPLOYMENT);
+        for (mark, name) in self.world.owned(&deployments, &key.namespace, &format!("{SHARED} ")) {
+            let bus = &mark[SHARED.len() + 1..];
+            let deployment = self.world.get(&deployments, &key.namespace, &name).unwrap_or_default();
             let metadata = &deployment["metadata"];
-            let Some(bus) = metadata["annotations"][OF].as_str().and_then(|of| of.strip_prefix("Router ")) else {
-                continue;
-            };
             let owners = metadata["ownerReferences"].as_array().into_iter().flatten();
             if owners.into_iter().any(|owner| owner["kind"] == TRIGGER.2 && owner["name"] == key.name) {
                 routers.insert(Key::new(Subject::Router, &key.namespace, bus));
@@ -151,7 +150,7 @@ impl Reconciler {
     }
 
     /// An object that uses a bus, and what it is called.
-    pub(super) fn user(&self, key: &Key) -> Option<(Arc<Json>, &'static str)> {
+    pub(super) fn user(&self, key: &Key) -> Option<(Json, &'static str)> {
         let known = if key.kind == Subject::EventSource { EVENT_SOURCE } else { TRIGGER };
         let object = self.world.get(&Resource::of(known), &key.namespace, &key.name)?;
         (!is_going(&object)).then_some((object, known.2))

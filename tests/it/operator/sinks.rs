@@ -36,6 +36,20 @@ async fn a_service_is_found_when_it_comes_and_events_are_held_until_then() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_operator_makes_itself_is_a_sink_like_any_other() {
+    let rig = Rig::new("own").await;
+    let _operator = rig.operator().start().await;
+    // The Trigger is there first: a flow that feeds another one.
+    let flow = sink_of("{apiVersion: v1, kind: Service, name: eventsource-shop}");
+    let parts: Vec<&str> = flow.split("---").collect();
+    rig.apply(parts[0]).await;
+    rig.apply(parts[2]).await;
+    rig.says(TRIGGER, "ship", "SinksResolved", "False Unresolved").await;
+    rig.apply(parts[1]).await;
+    rig.says(TRIGGER, "ship", "SinksResolved", "True Resolved").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_addressable_of_any_kind_is_followed() {
     let rig = Rig::new("addressables").await;
     let _operator = rig.operator().start().await;

@@ -110,7 +110,7 @@ impl ApiServer {
             "--advertise-address=127.0.0.1".to_owned(),
             "--endpoint-reconciler-type=none".to_owned(),
             format!("--cert-dir={}", file("certificates")),
-            "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+            "--service-cluster-ip-range=10.0.0.0/16".to_owned(),
             // No controller makes the accounts that this would demand of pods.
             "--disable-admission-plugins=ServiceAccount".to_owned(),
         ]);
@@ -121,6 +121,11 @@ impl ApiServer {
             client.request_text(ready).await.is_ok()
         })
         .await;
+    }
+
+    /// The process of the API server.
+    pub fn pid(&self) -> u32 {
+        self.server.pid()
     }
 
     /// SIGKILL to the API server. Its etcd goes on.

@@ -31,6 +31,11 @@ impl Server {
         }
     }
 
+    /// The process, which runs.
+    pub fn pid(&self) -> u32 {
+        self.0.as_ref().unwrap().id()
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.0.take() {
@@ -54,7 +59,7 @@ impl Server {
     /// SIGSTOP: connections stay, answers do not come.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
-        let status = format!("/proc/{}/stat", self.0.as_ref().unwrap().id());
+        let status = format!("/proc/{}/stat", self.pid());
         while !fs::read_to_string(&status).unwrap().contains(") T ") {
             std::thread::yield_now();
         }
