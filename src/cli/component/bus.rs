@@ -75,6 +75,16 @@ impl Buses {
         self.open_map().iter().map(named).collect()
     }
 
+    /// The same, by the names of the Components that they were opened for.
+    pub fn by_component(&self) -> Vec<(String, Arc<dyn Bus>)> {
+        let map = self.open_map();
+        let named = |open: &Open| {
+            let bus = &open.opened.bus;
+            open.users.iter().map(|user| (user.clone(), bus.clone())).collect::<Vec<(String, Arc<dyn Bus>)>>()
+        };
+        map.values().flat_map(named).collect()
+    }
+
     /// The store of a bus, if that is open now.
     pub fn store(&self, name: &str) -> Option<Arc<dyn Store>> {
         self.open_map().get(name).map(|open| open.opened.store.clone())

@@ -119,6 +119,12 @@ impl Served {
         Box::new(move || buses.open_now())
     }
 
+    /// The same, by the names of their Components.
+    pub fn by_component(&self) -> Watched {
+        let buses = self.buses.clone();
+        Box::new(move || buses.by_component())
+    }
+
     /// Serves until `shutdown`, then closes the buses.
     ///
     /// # Errors

@@ -4,10 +4,11 @@
 //! settled only when it is dropped, or when the bus has the event that was made of it. Whoever is killed in
 //! between sends an event twice at worst, and to a subscriber not even that, as long as the bus knows duplicates.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::cli::admin::Watched;
+use crate::cli::run::CONSUMER_GROUP;
 use crate::event::codec::json;
 use crate::event::{Draft, Event};
 use crate::fault::{Fault, FaultKind};
@@ -36,8 +37,8 @@ const SETTLING: Duration = Duration::from_millis(20);
 /// The dead letters of the buses that are open.
 pub struct Desk {
     open: Watched,
-    /// Where dead letters are; a process that has no documents is told with each order.
-    index: Option<Index>,
+    /// Where dead letters are; a process that has neither documents nor a plan is told with each order.
+    index: Mutex<Option<Arc<Index>>>,
     /// One order at a time: two would take the letters out of each other's hands.
     turn: tokio::sync::Mutex<()>,
 }
@@ -51,7 +52,16 @@ struct Letters<'a> {
 impl Desk {
     /// The desk over buses that go by the names in the index; without one, an order has to bring it.
     pub fn new(open: Watched, index: Option<Index>) -> Self {
-        Self { open, index, turn: tokio::sync::Mutex::new(()) }
+        Self { open, index: Mutex::new(index.map(Arc::new)), turn: tokio::sync::Mutex::new(()) }
+    }
+
+    /// From now on, dead letters are there.
+    pub fn tell(&self, index: Index) {
+        *self.known() = Some(Arc::new(index));
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<Index>>> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does what is asked. When it is dropped half-way, what was done is done, and every other letter is where it was.
@@ -65,8 +75,9 @@ impl Desk {
             .turn
             .try_lock()
             .map_err(|_| refused(FaultKind::Conflict, "another order is being worked on".into()))?;
-        let index = self.index.as_ref().or(order.index.as_ref()).ok_or_else(|| {
-            let message = "this process knows no documents: ask the penstock run that started it";
+        let own = self.known().clone();
+        let index = own.as_deref().or(order.index.as_ref()).ok_or_else(|| {
+            let message = "this process knows no dead letters: ask a router, or the penstock run that started it";
             refused(FaultKind::NotFound, message.into())
         })?;
         let known = index.topics();
@@ -79,7 +90,8 @@ impl Desk {
         let mut answer = Answer::default();
         for place in index.places() {
             let Some((_, bus)) = open.iter().find(|(name, _)| *name == place.bus) else {
-                return Err(refused(FaultKind::Unavailable, format!("EventBus {} is not open", place.name)));
+                let message = format!("EventBus {} is not open in this process", place.name);
+                return Err(refused(FaultKind::Unavailable, message));
             };
             let letters = Letters { place, bus: bus.clone() };
             for topic in place.topics.iter().filter(|topic| order.filter.topic.as_ref().is_none_or(|t| t == *topic)) {
@@ -97,7 +109,8 @@ impl Letters<'_> {
             Fault::new(FaultKind::Rejected, "work on dead letters", error.to_string())
         };
         let (topic, group) = (Topic::new(topic).map_err(illegal)?, Group::new(READERS).map_err(illegal)?);
-        let retries = retry_topic(&Group::new(&order.group).map_err(illegal)?).map_err(illegal)?;
+        let router = order.group.as_ref().or(self.place.group.as_ref()).map_or(CONSUMER_GROUP, String::as_str);
+        let retries = retry_topic(&Group::new(router).map_err(illegal)?).map_err(illegal)?;
         let subscription =
             Subscription { topic: topic.clone(), group: group.clone(), start: Start::Earliest, max_in_flight: MOST };
         let mut member = self.bus.subscribe(subscription).await?;

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::run::{BusPlan, Plan};
+use crate::flow::Group;
 use crate::router::pipeline::keys;
-use crate::router::route::{DeadLetter, Target, dead_letter_topic};
+use crate::router::route::{DeadLetter, Target, Trigger, dead_letter_topic};
 
 /// The dead letter topics and the subscribers of all buses of a plan.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct Place {
     pub bus: String,
     /// Its dead letter topics.
     pub topics: BTreeSet<String>,
+    /// The consumer group of its router, where that is not the one of `penstock run`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// For each subscriber, by `namespace/trigger/subscriber`: the keys of its destinations, and whether each is a topic.
     pub subscribers: BTreeMap<String, Vec<(String, bool)>>,
 }
@@ -38,9 +42,22 @@ impl Index {
             name: bus.name.clone(),
             bus: named(index),
             topics: topics(plan, index, bus),
-            subscribers: subscribers(bus),
+            group: None,
+            subscribers: subscribers(&bus.triggers),
         };
         Self(plan.buses.iter().enumerate().map(place).collect())
+    }
+
+    /// That of one router: the Triggers that it has, and the Component that its bus is open for.
+    pub fn of_router(component: &str, group: &Group, triggers: &[Trigger]) -> Self {
+        let place = Place {
+            name: component.to_owned(),
+            bus: component.to_owned(),
+            topics: triggers.iter().flat_map(of_trigger).collect(),
+            group: Some(group.as_str().to_owned()),
+            subscribers: subscribers(triggers),
+        };
+        Self(vec![place])
     }
 
     pub fn places(&self) -> &[Place] {
@@ -55,22 +72,25 @@ impl Index {
 
 fn topics(plan: &Plan, index: usize, bus: &BusPlan) -> BTreeSet<String> {
     let feeds = plan.feeds.iter().filter(move |feed| feed.bus == index);
-    let mut topics: BTreeSet<String> = feeds.map(|feed| feed.dead_letters.to_string()).collect();
-    for trigger in &bus.triggers {
-        topics.extend(trigger.inputs.iter().map(|input| dead_letter_topic(&input.topic)));
-        for subscriber in &trigger.subscribers {
-            let DeadLetter::Targets(targets) = &subscriber.dead_letter else { continue };
-            topics.extend(targets.iter().filter_map(|target| match target {
-                Target::Topic(topic) => Some(topic.clone()),
-                _ => None,
-            }));
-        }
+    let of_feeds = feeds.map(|feed| feed.dead_letters.to_string());
+    of_feeds.chain(bus.triggers.iter().flat_map(of_trigger)).collect()
+}
+
+/// The topics that dead letters of a Trigger's events may be on.
+fn of_trigger(trigger: &Trigger) -> Vec<String> {
+    let mut topics: Vec<String> = trigger.inputs.iter().map(|input| dead_letter_topic(&input.topic)).collect();
+    for subscriber in &trigger.subscribers {
+        let DeadLetter::Targets(targets) = &subscriber.dead_letter else { continue };
+        topics.extend(targets.iter().filter_map(|target| match target {
+            Target::Topic(topic) => Some(topic.clone()),
+            _ => None,
+        }));
     }
     topics
 }
 
-fn subscribers(bus: &BusPlan) -> BTreeMap<String, Vec<(String, bool)>> {
-    let all = bus.triggers.iter().flat_map(|trigger| &trigger.subscribers);
+fn subscribers(triggers: &[Trigger]) -> BTreeMap<String, Vec<(String, bool)>> {
+    let all = triggers.iter().flat_map(|trigger| &trigger.subscribers);
     let keys = |(key, target): (String, &Target)| (key, matches!(target, Target::Topic(_)));
     all.map(|subscriber| (subscriber.id.clone(), self::keys(subscriber).map(keys).collect())).collect()
 }

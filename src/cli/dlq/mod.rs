@@ -17,7 +17,7 @@ pub(super) use index::Index;
 pub(super) use remote::{PATH, pass_on, take};
 
 use super::report::counted;
-use super::run::{self, CONSUMER_GROUP, Reach};
+use super::run::{self, Reach};
 use super::secrets::Local;
 use super::{Outcome, check, documents, terminal};
 use crate::catalog;
@@ -35,6 +35,7 @@ Exit codes: 0 done, 1 a dead letter that was meant stays where it is, or failed,
 Examples:
   penstock dlq list -f flow.yaml --since 2h
   penstock dlq list --admin 127.0.0.1:9090 --reason attempts
+  kubectl port-forward deploy/trigger-ship 9091 & penstock dlq list --admin 127.0.0.1:9091
   penstock dlq show -f flow.yaml 7
   penstock dlq replay -f flow.yaml --trigger shop --rate 10 --dry-run
   penstock dlq drop -f flow.yaml --type com.shop.test"
@@ -124,9 +125,9 @@ struct Replay {
     #[arg(long, conflicts_with = "most_replays")]
     force: bool,
 
-    /// The consumer group of the router
-    #[arg(long, default_value = CONSUMER_GROUP, value_name = "NAME")]
-    group: String,
+    /// The consumer group of the router; by default that of the router that is asked, else that of penstock run
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -151,7 +152,7 @@ impl Command {
             most_replays: None,
             rate: None,
             limit: common.limit,
-            group: CONSUMER_GROUP.to_owned(),
+            group: None,
             index: None,
         };
         if let Self::Replay(replay) = &self {

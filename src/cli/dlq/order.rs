@@ -118,8 +118,9 @@ pub struct Order {
     pub rate: Option<f64>,
     /// At most as many dead letters are told or worked on.
     pub limit: usize,
-    /// The consumer group of the router, which names its retry topic.
-    pub group: String,
+    /// The consumer group of the router, which names its retry topic; that of the place when it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Where dead letters are, for a process that has the buses and no documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<Index>,

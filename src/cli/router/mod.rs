@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::dlq::Index;
 use super::ledger::{Known, Ledger};
 use super::narrator::{self, Telling};
 use super::workload::{self, Context, Work};
@@ -75,6 +76,8 @@ struct Prepared {
     store: Option<Arc<dyn Store>>,
     /// For the ledger.
     triggers: Vec<Trigger>,
+    /// Where its dead letters are.
+    letters: Index,
     shutdown: Shutdown,
 }
 
@@ -87,7 +90,8 @@ impl Work for Routing {
     }
 
     async fn prepare(&self, plan: Plan) -> Result<Prepared, Fault> {
-        let Context { connection, metrics, clock, grace } = &self.context;
+        let Context { connection, metrics, clock, grace, .. } = &self.context;
+        let letters = Index::of_router(&plan.bus.component, &plan.group, &plan.triggers);
         let about = connection.ready().await?;
         let mut bus = plan.bus.bus(connection, &about, clock)?;
         let store = state::store(&plan, &mut bus, &about).await?;
@@ -108,11 +112,12 @@ impl Work for Routing {
             Some(store) => router.with_store(store.clone()),
             None => router,
         };
-        Ok(Prepared { joined: router.join().await?, bus, store, triggers, shutdown })
+        Ok(Prepared { joined: router.join().await?, bus, store, triggers, letters, shutdown })
     }
 
     fn adopt(&mut self, prepared: Prepared, tasks: &mut Group) {
-        let Prepared { joined, bus, store, triggers, shutdown } = prepared;
+        let Prepared { joined, bus, store, triggers, letters, shutdown } = prepared;
+        self.context.letters.tell(letters);
         if let Some(ledger) = &self.ledger {
             let known = triggers.into_iter().map(|trigger| Known { trigger, store: store.clone() });
             ledger.explain_by(known.collect());

@@ -17,6 +17,7 @@ use clap::Args;
 
 use super::admin::{Admin, Watched};
 use super::component::Offer;
+use super::dlq;
 use super::ledger::Ledger;
 use super::{limits, signals};
 use crate::fault::{Fault, FaultKind, Retry};
@@ -62,6 +63,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
     pub grace: Duration,
+    /// Takes orders for dead letters, on the buses that this process has open.
+    pub letters: Arc<dlq::Desk>,
 }
 
 /// What is done with a plan.
@@ -103,14 +106,16 @@ pub async fn run<W: Work>(
     limits::raise_open_files();
     let (clock, metrics) = (Clock::system(), Arc::new(Metrics::new()));
     let mut components = Group::new(&Shutdown::new());
-    let watched = serve(&options.sockets, &clock, &metrics, &mut components).await?;
-    let admin = Arc::new(Admin::new(metrics.clone(), clock.clone(), watched).with_ledger(ledger));
+    let (watched, by_component) = serve(&options.sockets, &clock, &metrics, &mut components).await?;
+    let letters = Arc::new(dlq::Desk::new(by_component, None));
+    let admin = Admin::new(metrics.clone(), clock.clone(), watched).with_ledger(ledger);
+    let admin = Arc::new(admin.with_desk(letters.clone()));
     let mut side = Group::new(&Shutdown::new());
     admin.serve(options.admin, &mut side).await?;
     let connection = Connection::new(options.dapr.sidecar()?)?;
     side.spawn(connection.clone().keep(side.shutdown().clone()));
 
-    let context = Context { connection, metrics, clock, grace: options.grace };
+    let context = Context { connection, metrics, clock, grace: options.grace, letters };
     let mut desk = Desk {
         work: make(context.clone()),
         tasks: Group::new(&Shutdown::new()),
@@ -136,13 +141,18 @@ pub async fn run<W: Work>(
     Ok(())
 }
 
-/// Serves the components that were asked for; their buses.
-async fn serve(sockets: &Offer, clock: &Clock, metrics: &Arc<Metrics>, group: &mut Group) -> anyhow::Result<Watched> {
+/// Serves the components that were asked for; their buses, by their own names and by the Components'.
+async fn serve(
+    sockets: &Offer,
+    clock: &Clock,
+    metrics: &Arc<Metrics>,
+    group: &mut Group,
+) -> anyhow::Result<(Watched, Watched)> {
     if !sockets.are_asked_for() {
-        return Ok(Box::new(Vec::new));
+        return Ok((Box::new(Vec::new), Box::new(Vec::new)));
     }
     let served = sockets.open(clock, metrics).await?;
-    let watched = served.watched();
+    let watched = (served.watched(), served.by_component());
     let shutdown = group.shutdown().clone();
     group.spawn(served.run(shutdown));
     Ok(watched)

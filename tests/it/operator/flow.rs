@@ -2,13 +2,14 @@
 
 use super::pod::Pod;
 use super::rig::{EVENT_SOURCE, Rig, TRIGGER, settled};
+use crate::process::dlq::{Sink, dlq};
 use crate::support::{Client, NatsServer, Receiver, eventually, free_port};
 
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::print_stdout, reason = "the figures of docs/cluster.md")]
 async fn what_is_generated_runs_and_an_edit_shows() {
     let (rig, nats) = (Rig::new("flow").await, NatsServer::start(""));
-    let (first, second, port) = (Receiver::start().await, Receiver::start().await, free_port());
+    let (first, second, port) = (Receiver::start().await, Sink::start().await, free_port());
     let operator = rig.operator().start().await;
     let yaml = format!(
         "apiVersion: events.openfunction.io/v1alpha1
@@ -38,7 +39,7 @@ spec:
     rig.says(EVENT_SOURCE, "shop", "Deployed", "False Progressing").await;
     rig.says(TRIGGER, "ship", "Deployed", "False Progressing").await;
     settled(&operator).await;
-    let (_intake, router) = (Pod::start(&rig, "eventsource-shop").await, Pod::start(&rig, "trigger-ship").await);
+    let (intake, router) = (Pod::start(&rig, "eventsource-shop").await, Pod::start(&rig, "trigger-ship").await);
 
     let client = Client::new();
     let send = |id: &'static str, body: &'static str| {
@@ -56,8 +57,14 @@ spec:
 
     // The edit reaches the running pod by its ConfigMap alone.
     let started = std::time::Instant::now();
-    let edited =
-        yaml.replace("'>', value: ['100']", "'<', value: ['100']").replace(&first.uri("/ship"), &second.uri("/v2"));
+    let edited = yaml.replace("'>', value: ['100']", "'<', value: ['100']").replace(
+        &format!("{{uri: '{}'}}}}", first.uri("/ship")),
+        &format!(
+            "{{uri: '{}'}}}}, {{name: bill, sink: {{uri: '{}'}}}}",
+            second.receiver.uri("/v2"),
+            second.receiver.uri("/bad"),
+        ),
+    );
     rig.apply(&edited).await;
     eventually("the plan has the new sink", || async { rig.plan("trigger-ship").await.to_string().contains("/v2") })
         .await;
@@ -72,7 +79,27 @@ spec:
         started.elapsed().as_millis(),
     );
     send("tiny", r#"{"total": 1}"#).await;
-    eventually("the new sink has it", || async { !second.seen().is_empty() }).await;
-    assert_eq!(second.seen()[0].header("ce-id"), "tiny");
+    eventually("the new sink has it", || async { second.ids("/v2") == ["tiny"] }).await;
     assert_eq!(first.seen().len(), 1);
+
+    // What the other one refuses is a dead letter. `kubectl port-forward` ends at the admin port, inside the pod.
+    let ports = &router.template["spec"]["containers"][0]["ports"];
+    assert!(ports.as_array().unwrap().iter().any(|port| port["name"] == "admin" && port["containerPort"] == 9091));
+    let admin = router.penstock.admin("").replace("http://", "");
+    let letter = format!("{}/ship/bill  rejected, 1 attempts  {}-shop-orders-dlq/", rig.namespace, rig.namespace);
+    let told = |arguments: &'static [&'static str]| {
+        let admin = admin.clone();
+        async move { dlq(&[arguments, &["--admin", &admin]].concat()).await.1 }
+    };
+    eventually("the pod tells of a dead letter", || async { told(&["list"]).await.contains(&letter) }).await;
+    second.mend();
+    eventually("it is sent again", || async {
+        told(&["replay", "tiny"]).await.ends_with("1 dead letter: 1 sent again, 0 not\n")
+    })
+    .await;
+    eventually("its subscriber has it", || async { second.ids("/bad") == ["tiny", "tiny"] }).await;
+    assert_eq!((second.ids("/v2").len(), told(&["list"]).await.as_str()), (1, "no dead letter\n"));
+    // An intake has the bus, and knows no Triggers.
+    let (code, why) = dlq(&["list", "--admin", &intake.penstock.admin("").replace("http://", "")]).await;
+    assert!(code == Some(1) && why.contains("this process knows no dead letters: ask a router"), "{why}");
 }

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, ListParams};
+
 use super::objects::FLOW;
 use super::rig::{EVENT_BUS, EVENT_SOURCE, Rig, TRIGGER, settled};
 use crate::support::{ApiServer, Run, apply_foreign_crds, eventually};
@@ -116,6 +120,59 @@ async fn the_operator_does_everything_with_what_its_account_may() {
         .kubectl(&["get", "lease", "penstock-operator", "-n", HOME, "-o", "jsonpath={.spec.holderIdentity}"], "")
         .await;
     assert_eq!(String::from_utf8_lossy(&lease.stdout), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_of_one_namespace_does_everything_there_and_sees_nothing_else() {
+    let rig = Rig::new("alone").await;
+    let manifests = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/namespaced");
+    let out = rig.server.kubectl(&["kustomize", manifests], "").await;
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let all =
+        String::from_utf8(out.stdout).unwrap().replace("namespace: shop", &format!("namespace: {}", rig.namespace));
+    let named = |line: &&str| line.trim_start().starts_with("namespace: ") && !line.ends_with(&rig.namespace);
+    assert_eq!(all.lines().find(named), None);
+    // The definitions are there.
+    let parts = all.split("\n---\n").filter(|part| !part.contains("kind: CustomResourceDefinition"));
+    let own = parts.collect::<Vec<_>>().join("\n---\n");
+    assert!(!own.contains("kind: ClusterRoleBinding") && !own.contains("kind: Namespace\n"), "{own}");
+    rig.apply(&own).await;
+    let deployment = rig.get(super::rig::DEPLOYMENT, "penstock-operator").await;
+    let told = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap().iter();
+    let told = told.filter(|known| known["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.namespace");
+    let told: Vec<&str> = told.map(|known| known["name"].as_str().unwrap()).collect();
+    assert_eq!(told, ["PENSTOCK_NAMESPACES", "POD_NAMESPACE"]);
+
+    let token = rig.server.account_token(&rig.namespace, "penstock-operator").await;
+    let (client, list) = (rig.server.client(&token).await, ListParams::default());
+    let maps = |namespace: &str| Api::<ConfigMap>::namespaced(client.clone(), namespace);
+    let leases: Api<Lease> = Api::namespaced(client.clone(), &rig.namespace);
+    eventually("the API server knows the roles", || async {
+        maps(&rig.namespace).list(&list).await.is_ok() && leases.get_opt("penstock-operator").await.is_ok()
+    })
+    .await;
+    let words = ["operator".into(), "--kubeconfig".into(), rig.server.kubeconfig(&token).into_os_string()];
+    let run = Run::command::<std::ffi::OsString>(words, rig.folder.path());
+    let run = run.env("PENSTOCK_NAMESPACES", rig.namespace.as_str()).env("POD_NAMESPACE", rig.namespace.as_str());
+    let operator = run.start().await;
+    rig.apply(&FLOW.replace("  cron:\n", "  kubernetes:\n    maps: {apiVersion: v1, kind: ConfigMap}\n  cron:\n"))
+        .await;
+    rig.says(TRIGGER, "ship", "Deployed", "False Progressing").await;
+    rig.says(EVENT_SOURCE, "shop", "Deployed", "False Progressing").await;
+    rig.pretend_available("trigger-ship").await;
+    rig.says(TRIGGER, "ship", "Ready", "True Available").await;
+    rig.delete(TRIGGER, "ship").await;
+    eventually("the bus counts who uses it", || async {
+        rig.get(EVENT_BUS, "default").await["status"]["usedBy"] == serde_json::json!({"eventSources": 1, "triggers": 0})
+    })
+    .await;
+    settled(&operator).await;
+    let log = operator.log();
+    for word in ["orbidden", "cannot be", "tried again"] {
+        assert!(!log.contains(word), "{log}");
+    }
+    assert!(maps("default").list(&list).await.is_err());
+    assert_eq!(operator.stop().await, Some(0));
 }
 
 #[test]
