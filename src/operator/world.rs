@@ -124,39 +124,39 @@ impl World {
         objects: Vec<(Place, Kept)>,
     ) -> (Vec<Change>, bool) {
         let mut shelves = self.shelves();
-        let shelf = shelves.entry(resource.clone()).or_default();
+        let stock = shelves.entry(resource.clone()).or_default();
         let of_part = |place: &&Place| within.is_none_or(|namespace| place.0 == namespace);
-        let mut gone: BTreeSet<Place> = shelf.objects.keys().filter(of_part).cloned().collect();
+        let mut gone: BTreeSet<Place> = stock.objects.keys().filter(of_part).cloned().collect();
         let mut changes = Vec::new();
         let mut latest = 0;
         for (place, object) in objects {
             gone.remove(&place);
             latest = object.version().max(latest);
             let after = Arc::new(object);
-            let before = shelf.put(&place, &after);
+            let before = stock.put(&place, &after);
             if before.as_ref() != Some(&after) {
                 changes.push(Change { place, before, after: Some(after) });
             }
         }
         for place in gone {
-            let before = shelf.take(&place);
+            let before = stock.take(&place);
             changes.push(Change { place, before, after: None });
         }
-        shelf.read.entry(within.map(str::to_owned)).or_default();
-        shelf.has_brought(within, latest);
-        let known = shelf.state == State::Known;
-        if shelf.read.len() >= shelf.parts {
-            shelf.state = State::Known;
+        stock.read.entry(within.map(str::to_owned)).or_default();
+        stock.has_brought(within, latest);
+        let known = stock.state == State::Known;
+        if stock.read.len() >= stock.parts {
+            stock.state = State::Known;
         }
-        (changes, !known && shelf.state == State::Known)
+        (changes, !known && stock.state == State::Known)
     }
 
     /// The watch of `within` says what an object is like; what has changed, if anything.
     pub fn set(&self, resource: &Resource, within: Option<&str>, place: Place, object: Kept) -> Option<Change> {
         let mut shelves = self.shelves();
-        let shelf = shelves.entry(resource.clone()).or_default();
-        shelf.has_brought(within, object.version());
-        let before = shelf.objects.get(&place).cloned();
+        let stock = shelves.entry(resource.clone()).or_default();
+        stock.has_brought(within, object.version());
+        let before = stock.objects.get(&place).cloned();
         if let Some(known) = &before {
             if **known == object {
                 return None;
@@ -167,16 +167,16 @@ impl World {
             }
         }
         let after = Arc::new(object);
-        shelf.put(&place, &after);
+        stock.put(&place, &after);
         Some(Change { place, before, after: Some(after) })
     }
 
     /// The watch of `within` says that an object is gone; what has changed, if anything.
     pub fn unset(&self, resource: &Resource, within: Option<&str>, place: Place, version: u64) -> Option<Change> {
         let mut shelves = self.shelves();
-        let shelf = shelves.entry(resource.clone()).or_default();
-        shelf.has_brought(within, version);
-        let before = shelf.take(&place)?;
+        let stock = shelves.entry(resource.clone()).or_default();
+        stock.has_brought(within, version);
+        let before = stock.take(&place)?;
         Some(Change { place, before: Some(before), after: None })
     }
 
@@ -184,12 +184,12 @@ impl World {
     /// tells. What has changed, if the watch has not told already.
     pub fn answered(&self, resource: &Resource, place: Place, object: Kept) -> Option<Change> {
         let mut shelves = self.shelves();
-        let shelf = shelves.entry(resource.clone()).or_default();
-        if shelf.has_been_told(&place.0, object.version()) {
+        let stock = shelves.entry(resource.clone()).or_default();
+        if stock.has_been_told(&place.0, object.version()) {
             return None;
         }
         let after = Arc::new(object);
-        let before = shelf.put(&place, &after);
+        let before = stock.put(&place, &after);
         (before.as_ref() != Some(&after)).then_some(Change { place, before, after: Some(after) })
     }
 
@@ -201,15 +201,15 @@ impl World {
 
     pub fn has(&self, resource: &Resource, namespace: &str, name: &str) -> bool {
         let place = (namespace.to_owned(), name.to_owned());
-        self.shelves().get(resource).is_some_and(|shelf| shelf.objects.contains_key(&place))
+        self.shelves().get(resource).is_some_and(|stock| stock.objects.contains_key(&place))
     }
 
     /// The children of those whose mark begins so, in a namespace: marks and names.
     pub fn owned(&self, resource: &Resource, namespace: &str, marks: &str) -> Vec<(String, String)> {
         let shelves = self.shelves();
-        let Some(shelf) = shelves.get(resource) else { return Vec::new() };
+        let Some(stock) = shelves.get(resource) else { return Vec::new() };
         let from = (namespace.to_owned(), marks.to_owned());
-        let found = shelf.owned.range(from..);
+        let found = stock.owned.range(from..);
         let found = found.take_while(|((other, mark), _)| other == namespace && mark.starts_with(marks));
         found.flat_map(|((_, mark), names)| names.iter().map(|name| (mark.clone(), name.clone()))).collect()
     }
@@ -233,9 +233,9 @@ impl World {
         wanted: impl Fn(&Kept) -> bool,
     ) -> Vec<(Place, Arc<Kept>)> {
         let shelves = self.shelves();
-        let Some(shelf) = shelves.get(resource) else { return Vec::new() };
+        let Some(stock) = shelves.get(resource) else { return Vec::new() };
         let from = (namespace.unwrap_or_default().to_owned(), String::new());
-        let here = shelf.objects.range(from..);
+        let here = stock.objects.range(from..);
         let here = here.take_while(|((other, _), _)| namespace.is_none_or(|namespace| other == namespace));
         here.filter(|(_, kept)| wanted(kept)).map(|(place, kept)| (place.clone(), kept.clone())).collect()
     }

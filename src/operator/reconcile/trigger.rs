@@ -26,7 +26,7 @@ impl Reconciler {
     pub(super) async fn trigger(&self, key: &Key) -> Result<(), Fault> {
         let resource = Resource::of(TRIGGER);
         let object = self.world.get(&resource, &key.namespace, &key.name).filter(|object| !is_going(object));
-        let shared = object.as_ref().filter(|object| is_shared(object)).map(|object| bus_name(object));
+        let shared = object.as_ref().filter(|object| is_shared(object)).map(bus_name);
         self.queue.add(self.routers_of(key, shared.as_deref()));
         let Some(object) = object else {
             self.interests.set(key, BTreeSet::new());
