@@ -1,5 +1,5 @@
 //! Many objects: all come to be, nothing is written twice, and what it costs. `PENSTOCK_OBJECTS` says how many: half of
-//! them are EventSources, half are Triggers.
+//! them are `EventSources`, half are Triggers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
