@@ -303,7 +303,7 @@ fn a_bus_names_a_component_of_its_namespace_that_is_a_pubsub() {
         &component("{name: broker, namespace: other}", "pubsub.redis"),
         &[
             "4:20: warning: EventBus default/default: spec.component.name: no Component \"broker\" among the documents (there: other/broker)",
-            "6:1: warning: Component other/broker: ignored: no EventBus names this Component (spec.component.name)",
+            "6:1: warning: Component other/broker: ignored: no EventBus names this Component (spec.component.name), and no sink refers to it",
         ],
     );
 }
