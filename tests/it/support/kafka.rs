@@ -75,7 +75,8 @@ impl KafkaServer {
         server
     }
 
-    /// The broker that tests share which leave it alone; it lives as long as one of them does.
+    /// The broker that tests share which leave it alone; it lives as long as one of them does. Each gives its bus a name
+    /// or a namespace that no other has: what one router joins is what another one of the same bus would give up.
     pub fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<KafkaServer>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
