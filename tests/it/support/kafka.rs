@@ -136,7 +136,12 @@ impl KafkaServer {
         let folder = self.folder.path();
         let mut command = java();
         command.arg("kafka.Kafka").arg(folder.join("server.properties"));
-        self.server.run(&mut command, self.port, &folder.join("log"));
+        let log = folder.join("log");
+        self.server.run(&mut command, self.port, &log);
+        // It opens one port after the other.
+        for port in [self.sasl_port, self.tls_port] {
+            self.server.listens(port, &log);
+        }
     }
 
     /// SIGKILL.
