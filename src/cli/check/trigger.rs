@@ -28,7 +28,8 @@ pub(super) fn judge(
     for (index, _) in trigger.subscribers.iter().enumerate().filter(|(_, subscriber)| subscriber.join.is_some()) {
         if !buses.joins(namespace, bus) {
             let path = path.field("subscribers").index(index);
-            problems.unsupported(&path, "joining or gathering events on this bus (embedded, jetstream, redis can)");
+            problems
+                .unsupported(&path, "joining or gathering events on this bus (embedded, jetstream, kafka, redis can)");
         }
     }
     buses.expect(namespace, bus, &path.field("eventBus"), problems);
