@@ -151,8 +151,9 @@ pub fn event_protobuf(data: &[u8]) {
     if let Ok(events) = protobuf::parse_batch(bytes.clone()) {
         events.iter().for_each(again);
     }
+    // Records are only read where `Draft::build` wrote them: others may be read as what no form can say, and end nothing.
     if let Ok(event) = record::read(bytes) {
-        again(&event);
+        json::write(&event, &mut Vec::new());
     }
 }
 

@@ -155,6 +155,19 @@ pub enum BusConfig {
     Component,
 }
 
+impl BusConfig {
+    /// The bus that Components give this name, which says what it is called at its broker where the settings do not.
+    #[must_use]
+    pub fn of_components(self, name: &str) -> Self {
+        match self {
+            Self::Jetstream(config) => Self::Jetstream(Box::new(config.of_bus("", name))),
+            Self::Kafka(config) => Self::Kafka(Box::new(config.of_bus("", name))),
+            Self::Redis(config) => Self::Redis(Box::new(config.of_bus("", name))),
+            Self::Embedded(_) | Self::Component => self,
+        }
+    }
+}
+
 /// A bus, and the store that its back end is as well.
 #[derive(Clone)]
 pub struct Opened {

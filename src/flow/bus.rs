@@ -119,6 +119,15 @@ pub trait Bus: Send + Sync {
     /// When the subscription cannot be made at all; a passing outage is not an error but a wait.
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Subscriber>, Fault>;
 
+    /// How many parts the topic has, each with an order of its own for readers: [`Bus::read`], [`Bus::end`] and
+    /// [`Bus::begin`] take each [`Topic::part`] by itself.
+    ///
+    /// # Errors
+    /// As [`Bus::end`].
+    async fn parts(&self, _topic: &Topic) -> Result<u32, Fault> {
+        Ok(1)
+    }
+
     /// Reads a topic in its order from behind a position on, or from its oldest event, without a group and without
     /// receipts: the reader keeps its place itself.
     ///

@@ -6,6 +6,9 @@ use std::sync::Arc;
 /// The longest topic or group name: Kafka's limit, the smallest among the brokers.
 pub const MAX_NAME: usize = 249;
 
+/// What stands between a topic and the number of its part: in no name.
+const PART: char = '#';
+
 /// Why a name is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {name:?} must be 1 to {MAX_NAME} letters, digits, dots, dashes and underscores")]
@@ -40,6 +43,24 @@ impl Topic {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// A part of the topic, for readers. The first one, with the number 0, stands for a topic that has no others.
+    #[must_use]
+    pub fn part(&self, number: u32) -> Self {
+        let whole = self.whole();
+        if number == 0 { whole } else { Self(format!("{whole}{PART}{number}").into()) }
+    }
+
+    /// The topic that this is a part of.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        self.0.split_once(PART).map_or_else(|| self.clone(), |(whole, _)| Self(whole.into()))
+    }
+
+    /// Which part of the topic this is.
+    pub fn number(&self) -> u32 {
+        self.0.split_once(PART).and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
     }
 }
 

@@ -63,3 +63,12 @@ fn names_are_legal_on_every_broker_or_refused() {
         "consumer group \"a b\" must be 1 to 249 letters, digits, dots, dashes and underscores"
     );
 }
+
+#[test]
+fn a_part_of_a_topic_has_its_number_and_the_first_is_named_as_the_topic() {
+    let topic = Topic::new("orders").unwrap();
+    let part = topic.part(3);
+    assert_eq!((part.as_str(), part.number(), part.whole()), ("orders#3", 3, topic.clone()));
+    assert_eq!((topic.part(0), topic.number(), part.part(4).number()), (topic.clone(), 0, 4));
+    assert!(Topic::new(part.as_str()).is_err(), "no topic is named as a part");
+}

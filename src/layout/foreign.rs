@@ -1,4 +1,5 @@
-//! Any Dapr pub/sub as a bus: a Component that is there, or one that an `EventBus` describes.
+//! Dapr's own Components: any pub/sub as a bus, whether it is there or an `EventBus` describes it, and what events are
+//! delivered to.
 
 use serde_json::{Value as Json, json};
 
@@ -12,6 +13,9 @@ pub const CONSUMER: &str = "consumerID";
 
 /// What the types of pub/subs begin with.
 const PUB_SUB: &str = "pubsub.";
+
+/// What the types of bindings begin with.
+const BINDING: &str = "bindings.";
 
 /// The one secret store that is known.
 const SECRET_STORE: &str = "kubernetes";
@@ -92,14 +96,37 @@ fn setting(key: &str, entry: &Json, secrets: &mut Secrets<'_>) -> Result<Setting
     }
 }
 
+/// The Component `name`, which says what a binding or pub/sub says that events are delivered to.
+///
+/// # Errors
+/// Why nothing can be delivered to it.
+pub fn target(
+    name: &str,
+    component: &Json,
+    secrets: &mut Secrets<'_>,
+    problems: &mut Problems,
+) -> Result<Component, String> {
+    let raw = read(component)?;
+    let kind = raw.kind.as_deref().unwrap_or_default();
+    if !kind.starts_with(PUB_SUB) && !kind.starts_with(BINDING) {
+        return Err(format!("{kind:?} is neither a binding nor a pub/sub"));
+    }
+    Ok(self::component(name, &raw, &FieldPath::root().field("spec"), secrets, problems))
+}
+
 /// What a Component of Dapr's says, as a block that describes it.
 ///
 /// # Errors
 /// Why it cannot be a bus.
 pub fn described(component: &Json) -> Result<ComponentBus, String> {
+    let raw = read(component)?;
+    pub_sub(raw.kind.as_deref().unwrap_or_default()).map_err(|(message, _)| message)?;
+    Ok(raw)
+}
+
+fn read(component: &Json) -> Result<ComponentBus, String> {
     let spec = &component["spec"];
     let kind = spec["type"].as_str().unwrap_or_default();
-    pub_sub(kind).map_err(|(message, _)| message)?;
     let metadata = serde_json::from_value(spec["metadata"].clone());
     let metadata = metadata.map_err(|error| format!("its spec.metadata cannot be read: {error}"))?;
     Ok(ComponentBus {

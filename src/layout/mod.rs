@@ -15,7 +15,7 @@ mod source;
 
 pub use bus::{back_end, bus, state};
 pub use component::{Component, Setting, kind};
-pub use foreign::{CONSUMER, described, judge as judge_foreign};
+pub use foreign::{CONSUMER, described, judge as judge_foreign, target};
 pub use plan::{EventBus, Feed, Router, direct, feed, intake_plan, object, router_plan, without_nulls};
 pub use source::{Event, STATE_BUS, events, source};
 

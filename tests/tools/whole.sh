@@ -5,22 +5,27 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-# Seconds in which no test ends before what still runs is taken for stuck. The longest test takes two minutes.
+# Seconds in which no test ends before what still runs is taken for stuck. Tests wait for one thing for two minutes at most.
 stuck=300
 # How many may be run again.
 few=5
 
-cargo=${CARGO:-cargo}
-"$cargo" test --locked --no-run --test it
+# May be several words.
+read -ra cargo <<<"${CARGO:-cargo}"
+"${cargo[@]}" test --locked --no-run --test it
 log="$(mktemp)"
-trap 'rm -f "$log"' EXIT
+pid=
+# A group of their own does not hear what the terminal or a time limit tells this script.
+trap '[ -z "$pid" ] || kill -TERM -- "-$pid" 2>/dev/null || true; rm -f "$log"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 # Runs the tests with these arguments of the test harness, in a process group of their own.
 run() {
-    local pid shown code=0
+    local shown code=0
     : >"$log"
     set -m
-    "$cargo" test --locked --test it -- "$@" >"$log" 2>&1 &
+    "${cargo[@]}" test --locked --test it -- "$@" >"$log" 2>&1 &
     pid=$!
     set +m
     tail -n +1 -f -s 1 --pid="$pid" "$log" &
@@ -36,13 +41,14 @@ run() {
         fi
     done
     wait "$pid" || code=$?
+    pid=
     wait "$shown"
     return "$code"
 }
 
 run && exit 0
 
-"$cargo" test --locked --quiet --test it -- --list 2>/dev/null | sed -n 's/: test$//p' | sort >"$log.all"
+"${cargo[@]}" test --locked --quiet --test it -- --list 2>/dev/null | sed -n 's/: test$//p' | sort >"$log.all"
 sed -n 's/^test \(.*\) \.\.\. \(ok\|ignored.*\)$/\1/p' "$log" | sort >"$log.green"
 mapfile -t again < <(comm -23 "$log.all" "$log.green")
 rm "$log.all" "$log.green"

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use rdkafka::consumer::BaseConsumer;
 
 use super::cluster::Cluster;
 use super::config::Config;
@@ -15,11 +16,14 @@ use super::delayed::Mover;
 use super::member::Member;
 use super::pool::Pool;
 use super::publish::Way;
+use super::read::Stood;
 use super::topics::Topics;
-use super::{cluster, config, publish, store};
-use crate::dial::kafka::{Reader, Reading, unsettled};
+use super::{cluster, config, end, publish, read, store};
+use crate::dial::kafka::{Listener, Reader, Reading, fault, numbers, unsettled};
 use crate::fault::{Fault, FaultKind};
-use crate::flow::{Bus, Capability, Group, Ordering, Outgoing, Published, Start, Subscriber, Subscription, Topic};
+use crate::flow::{
+    self, Bus, Capability, End, Group, Ordering, Outgoing, Position, Published, Start, Subscriber, Subscription, Topic,
+};
 use crate::task::{self, Clock, Shutdown};
 
 /// For readers to leave their groups; brokers that are gone must not hold up the end.
@@ -30,6 +34,13 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// The members of this process by topic and group. Who joins waits for whoever is just joining.
 type Pools = HashMap<(Topic, Group), Arc<tokio::sync::Mutex<Weak<Pool>>>>;
+
+/// How far the readers apart from groups have come, by part, and how many parts each topic was said to have.
+#[derive(Default)]
+struct Places {
+    stood: Mutex<HashMap<Topic, Arc<Mutex<Stood>>>>,
+    parts: Mutex<HashMap<Topic, u32>>,
+}
 
 /// A bus on Kafka.
 pub struct Kafka {
@@ -43,6 +54,10 @@ pub struct Kafka {
     moving: AtomicBool,
     /// What was read of the state, and who writes it.
     pub(super) desk: Arc<Mutex<store::Desk>>,
+    places: Places,
+    time: end::Time,
+    /// Asks where partitions end.
+    asking: Mutex<Option<Arc<BaseConsumer<Listener>>>>,
     closed: Shutdown,
 }
 
@@ -59,7 +74,9 @@ impl Kafka {
         let mut side = task::Group::new(&closed);
         side.spawn(look_after(cluster.clone(), closed.clone()));
         let (pools, desk, side) = (Mutex::default(), Arc::default(), Mutex::new(Some(side)));
-        let bus = Self { cluster, topics, pools, clock, side, moving: AtomicBool::new(false), desk, closed };
+        let (places, time, asking) = (Places::default(), end::Time::default(), Mutex::default());
+        let moving = AtomicBool::new(false);
+        let bus = Self { cluster, topics, pools, clock, side, moving, desk, places, time, asking, closed };
         if bus.cluster.waiting {
             bus.move_delayed();
         }
@@ -96,6 +113,15 @@ impl Kafka {
             return Err(Fault::new(FaultKind::Closed, operation, "the bus is closed"));
         }
         Ok(())
+    }
+
+    /// The client that asks where partitions end.
+    fn asking(&self) -> Result<Arc<BaseConsumer<Listener>>, Fault> {
+        let mut asking = cluster::lock(&self.asking);
+        if let Some(made) = &*asking {
+            return Ok(made.clone());
+        }
+        Ok(asking.insert(Arc::new(self.cluster.reader("100")?)).clone())
     }
 
     fn reading(&self, topic: &Topic, group: &Group, start: Start) -> Reading {
@@ -183,6 +209,50 @@ impl Bus for Kafka {
         let Subscription { topic, group, start, max_in_flight } = subscription;
         let pool = self.join(&topic, &group, start).await?;
         Ok(Box::new(Member::new(pool, topic, max_in_flight.max(1), self.closed.child())))
+    }
+
+    async fn parts(&self, topic: &Topic) -> Result<u32, Fault> {
+        const OPERATION: &str = "count the parts of a topic";
+        self.is_open(OPERATION)?;
+        self.topics.ensure(topic.as_str()).await?;
+        let (cluster, name) = (self.cluster.clone(), topic.to_string());
+        let count = task::blocking(OPERATION, move || {
+            let found = cluster.admin.inner().fetch_metadata(Some(&name), cluster::PATIENCE);
+            Ok(numbers(&found.map_err(|error| fault(OPERATION, error))?, &name)?.len())
+        });
+        let count = u32::try_from(count.await?).unwrap_or(u32::MAX);
+        cluster::lock(&self.places.parts).insert(topic.clone(), count);
+        Ok(count)
+    }
+
+    async fn read(&self, topic: &Topic, after: Option<Position>) -> Result<Box<dyn flow::Reader>, Fault> {
+        self.is_open("read a topic")?;
+        let stood: Arc<Mutex<Stood>> = Arc::default();
+        cluster::lock(&self.places.stood).insert(topic.clone(), stood.clone());
+        let parts = cluster::lock(&self.places.parts).get(&topic.whole()).copied();
+        let reading = read::Reading { topic: topic.clone(), after, parts, stood };
+        Ok(Box::new(read::Reader::open(&self.cluster, reading, self.closed.child())?))
+    }
+
+    async fn end(&self, topic: &Topic) -> Result<End, Fault> {
+        self.is_open(end::OPERATION)?;
+        match self.topics.ensure_stamped(topic.whole().as_str()).await {
+            // There is nothing in it yet.
+            Err(fault) if fault.kind() == FaultKind::NotFound => {}
+            stamped => stamped?,
+        }
+        // Before the place: what comes meanwhile is later, and does no harm.
+        let time = self.time.now(&self.cluster, &self.topics).await?;
+        let asking = self.asking()?;
+        let (part, stood) = (topic.clone(), cluster::lock(&self.places.stood).get(topic).cloned());
+        let newest = move || end::newest(&asking, &part, stood.as_deref());
+        Ok(End { position: task::blocking(end::OPERATION, newest).await?, time })
+    }
+
+    async fn behind(&self, topic: &Topic, after: Option<Position>) -> Result<u64, Fault> {
+        self.is_open(end::OPERATION)?;
+        let (asking, part) = (self.asking()?, topic.clone());
+        task::blocking(end::OPERATION, move || end::behind(&asking, &part, after)).await
     }
 
     async fn lag(&self, topic: &Topic, group: &Group) -> Result<u64, Fault> {

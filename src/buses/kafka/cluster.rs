@@ -18,7 +18,7 @@ const OPERATION: &str = "connect to Kafka";
 /// For the brokers to answer one question.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// For brokers that were away to answer.
-const LOOK: Duration = Duration::from_secs(2);
+pub(super) const LOOK: Duration = Duration::from_secs(2);
 /// What brokers take when nobody set or told anything else.
 const DEFAULT_MESSAGE: usize = 1_000_000;
 /// Room in a message for what its headers need beyond the event's record.
@@ -93,12 +93,21 @@ impl Cluster {
     /// # Errors
     /// When a setting cannot be used.
     pub(super) fn state_reader(&self) -> Result<BaseConsumer<Listener>, Fault> {
+        self.reader("5")
+    }
+
+    /// Reads partitions that it is told, without a group: everything that was committed, to its end, which is told
+    /// after so many milliseconds.
+    ///
+    /// # Errors
+    /// When a setting cannot be used.
+    pub(super) fn reader(&self, rest: &str) -> Result<BaseConsumer<Listener>, Fault> {
         let more = [
             DEFAULTS.as_slice(),
             &[
                 ("enable.partition.eof", "true"),
                 ("isolation.level", "read_committed"),
-                ("fetch.wait.max.ms", "5"),
+                ("fetch.wait.max.ms", rest),
                 ("enable.auto.commit", "false"),
                 ("enable.auto.offset.store", "false"),
                 ("auto.offset.reset", "earliest"),

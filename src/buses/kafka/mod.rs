@@ -5,6 +5,7 @@
 //! - [`publish`], [`message`]: events to messages in binary mode, with acknowledgement of all replicas.
 //! - [`pool`]: the members of one group in this process, which share one member of Kafka's group.
 //! - [`member`]: one of them, as its reader sees it.
+//! - [`read`]: a partition, read apart from all groups; [`end`]: where it ends, and the brokers' time.
 //! - [`delayed`]: events that wait in a topic beside the others until they are due.
 //! - [`store`]: a compacted topic beside those of the events.
 //!
@@ -25,6 +26,8 @@ pub mod config;
 #[cfg(feature = "kafka")]
 mod delayed;
 #[cfg(feature = "kafka")]
+mod end;
+#[cfg(feature = "kafka")]
 mod member;
 #[cfg(feature = "kafka")]
 mod message;
@@ -32,6 +35,8 @@ mod message;
 mod pool;
 #[cfg(feature = "kafka")]
 mod publish;
+#[cfg(feature = "kafka")]
+mod read;
 #[cfg(feature = "kafka")]
 mod store;
 #[cfg(feature = "kafka")]

@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::MetadataTopic;
 
 use super::cluster::{Cluster, PATIENCE, lock};
@@ -17,6 +18,10 @@ use crate::fault::{Fault, FaultKind};
 use crate::task;
 
 const OPERATION: &str = "make a topic";
+const SEE: &str = "see how a topic is set";
+/// Whose time messages have, and that it is the broker's: what readers go by, and retention.
+const STAMP: &str = "message.timestamp.type";
+const STAMPED: &str = "LogAppendTime";
 /// How long one look for the leaders of a new topic waits for the next.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -24,11 +29,13 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) struct Topics {
     cluster: Arc<Cluster>,
     known: Mutex<HashSet<String>>,
+    /// Those whose messages are known to have the broker's time.
+    stamped: Mutex<HashSet<String>>,
 }
 
 impl Topics {
     pub(super) fn new(cluster: Arc<Cluster>) -> Self {
-        Self { cluster, known: Mutex::default() }
+        Self { cluster, known: Mutex::default(), stamped: Mutex::default() }
     }
 
     /// Makes sure of a topic.
@@ -45,7 +52,8 @@ impl Topics {
         // Kafka counts each partition by itself.
         let share = bytes.map(|bytes| (bytes / u64::from(config.partitions.unsigned_abs().max(1))).max(1).to_string());
         let mut topic = NewTopic::new(name, config.partitions, TopicReplication::Fixed(config.replication_factor))
-            .set("retention.ms", &age);
+            .set("retention.ms", &age)
+            .set(STAMP, STAMPED);
         if let Some(share) = &share {
             topic = topic.set("retention.bytes", share);
         }
@@ -59,15 +67,8 @@ impl Topics {
     /// # Errors
     /// As [`Topics::ensure`].
     pub(super) async fn ensure_delayed(&self) -> Result<String, Fault> {
-        let config = &self.cluster.config;
-        let name = self.cluster.delayed();
-        if !lock(&self.known).contains(&name) {
-            let topic = NewTopic::new(&name, config.partitions, TopicReplication::Fixed(config.replication_factor))
-                .set("retention.ms", "-1");
-            self.make(&name, topic).await.map_err(|fault| fault.with_context("topic", &name))?;
-            lock(&self.known).insert(name.clone());
-        }
-        Ok(name)
+        let partitions = self.cluster.config.partitions;
+        self.ensure_own(self.cluster.delayed(), partitions, &[("retention.ms", "-1")]).await
     }
 
     /// Makes sure of the topic that holds state, and names it.
@@ -75,20 +76,55 @@ impl Topics {
     /// # Errors
     /// As [`Topics::ensure`].
     pub(super) async fn ensure_state(&self) -> Result<String, Fault> {
-        let config = &self.cluster.config;
-        let name = format!("{}.state", config.name);
+        self.ensure_own(format!("{}.state", self.cluster.config.name), 1, &[("cleanup.policy", "compact")]).await
+    }
+
+    /// Makes sure of the topic that tells the brokers' time, and names it. What is in it is of no use a moment later.
+    ///
+    /// # Errors
+    /// As [`Topics::ensure`].
+    pub(super) async fn ensure_clock(&self) -> Result<String, Fault> {
+        let settings = [("retention.ms", "600000"), ("segment.bytes", "1048576"), (STAMP, STAMPED)];
+        self.ensure_own(format!("{}.clock", self.cluster.config.name), 1, &settings).await
+    }
+
+    /// A topic beside those of the events.
+    async fn ensure_own(&self, name: String, partitions: i32, settings: &[(&str, &str)]) -> Result<String, Fault> {
         if !lock(&self.known).contains(&name) {
-            let topic = NewTopic::new(&name, 1, TopicReplication::Fixed(config.replication_factor))
-                .set("cleanup.policy", "compact");
+            let replication = TopicReplication::Fixed(self.cluster.config.replication_factor);
+            let topic = NewTopic::new(&name, partitions, replication);
+            let topic = settings.iter().fold(topic, |topic, (name, value)| topic.set(name, value));
             self.make(&name, topic).await.map_err(|fault| fault.with_context("topic", &name))?;
             lock(&self.known).insert(name.clone());
         }
         Ok(name)
     }
 
+    /// Makes sure that the broker gives the messages of the topic their times: those of their senders are in no order.
+    ///
+    /// # Errors
+    /// `Unsupported` when it does not, `Denied` when the topic's settings are not ours to see.
+    pub(super) async fn ensure_stamped(&self, name: &str) -> Result<(), Fault> {
+        if lock(&self.stamped).contains(name) {
+            return Ok(());
+        }
+        let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+        let told = self.cluster.admin.describe_configs([&ResourceSpecifier::Topic(name)], &options).await;
+        let told = told.map_err(|error| fault(SEE, error))?.pop();
+        let told = told.unwrap_or(Err(RDKafkaErrorCode::UnknownTopicOrPartition));
+        let told = told.map_err(|code| coded(SEE, code).with_context("topic", name))?;
+        if told.get(STAMP).and_then(|entry| entry.value.as_deref()) != Some(STAMPED) {
+            let message = format!("messages have the times of their senders: set {STAMP} of the topic to {STAMPED}");
+            return Err(Fault::new(FaultKind::Unsupported, SEE, message).with_context("topic", name));
+        }
+        lock(&self.stamped).insert(name.to_owned());
+        Ok(())
+    }
+
     /// The topic may be gone.
     pub(super) fn forget(&self, name: &str) {
         lock(&self.known).remove(name);
+        lock(&self.stamped).remove(name);
     }
 
     async fn make(&self, name: &str, topic: NewTopic<'_>) -> Result<(), Fault> {

@@ -23,7 +23,7 @@ const KAFKA: bool = cfg!(feature = "kafka");
 const UNSCALED: [&str; 2] = ["embedded", "component"];
 
 /// Those that a reader can read again in order, as joins need it.
-const JOINED: [&str; 5] = ["nats", "natsStreaming", "jetstream", "redis", "embedded"];
+const JOINED: [&str; 6] = ["nats", "natsStreaming", "jetstream", "kafka", "redis", "embedded"];
 
 /// All buses of a set of documents.
 pub(super) struct Buses {

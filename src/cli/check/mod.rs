@@ -10,7 +10,7 @@ mod source;
 mod trigger;
 mod webhooks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
@@ -21,7 +21,8 @@ pub use output::Format;
 use super::documents::{self, Documents, Origin};
 use super::report::Report;
 use crate::api::event_source::EventSourceSpec;
-use crate::api::{FieldPath, Problems, Secrets, secret::Unresolved};
+use crate::api::{FieldPath, ObjectRef, Problems, Secrets, secret::Unresolved};
+use crate::router::route::Trigger;
 use bus::Buses;
 
 /// Finds every mistake in YAML before anything runs: with file, line, field and what is known instead
@@ -67,15 +68,20 @@ pub fn run(paths: &[PathBuf], format: Format, stdin: &mut dyn Read, out: &mut dy
 /// Judges every document by itself and among the others.
 pub fn judge(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) {
     let buses = Buses::judge(documents, secrets, report);
+    let mut triggers = Vec::new();
     for document in &documents.sources {
-        one(report, &document.origin, |problems| source::judge(document, &buses, secrets, problems));
+        let direct = one(report, &document.origin, |problems| source::judge(document, &buses, secrets, problems));
+        triggers.extend(direct);
     }
     for document in &documents.triggers {
-        one(report, &document.origin, |problems| trigger::judge(document, documents, &buses, problems));
+        triggers.push(one(report, &document.origin, |problems| trigger::judge(document, documents, &buses, problems)));
     }
-    for component in documents.components.iter().filter(|component| !bus::is_named(component, documents)) {
+    let references: BTreeSet<&ObjectRef> = triggers.iter().flat_map(Trigger::references).collect();
+    let is_used = |component: &&_| bus::is_named(component, documents) || trigger::is_named(component, &references);
+    for component in documents.components.iter().filter(|component| !is_used(component)) {
         one(report, &component.origin, |problems| {
-            problems.warn(&FieldPath::root(), "ignored: no EventBus names this Component (spec.component.name)");
+            let what = "ignored: no EventBus names this Component (spec.component.name), and no sink refers to it";
+            problems.warn(&FieldPath::root(), what);
         });
     }
     webhooks::judge_together(documents, report);

@@ -51,12 +51,13 @@ fn collect<'a, T>(
     found.extend(entries.map(|(event, raw)| Entry { kind, event, common: common(raw) }));
 }
 
+/// The `EventSource`'s direct sink, when it has one.
 pub(super) fn judge(
     document: &Document<EventSourceSpec>,
     buses: &Buses,
     secrets: &dyn Secrets,
     problems: &mut Problems,
-) {
+) -> Option<Trigger> {
     let Document { namespace, name, spec, .. } = document;
     let path = FieldPath::root().field("spec");
     let entries = events(spec);
@@ -75,7 +76,7 @@ pub(super) fn judge(
     buses.admit(namespace, spec.event_bus.as_deref(), &path.field("eventBus"), problems);
     let bus = buses.find(namespace, spec.event_bus.as_deref());
     let names: Vec<&str> = entries.iter().map(|entry| entry.event).collect();
-    Trigger::of_event_source(namespace, name, spec, &names, &bus, problems);
+    Trigger::of_event_source(namespace, name, spec, &names, &bus, problems)
 }
 
 /// Names are told apart across the kinds: a topic is named after the event alone.

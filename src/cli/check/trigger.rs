@@ -1,14 +1,24 @@
 //! Judges Triggers: by their parser, and by what they name among the documents.
 
+use std::collections::BTreeSet;
+
+use serde_json::Value as Json;
+
 use super::bus::Buses;
 use super::source;
 use crate::api::problem::nearest;
 use crate::api::trigger::TriggerSpec;
-use crate::api::{FieldPath, Problems};
+use crate::api::{FieldPath, ObjectRef, Problems};
 use crate::cli::documents::{Document, Documents};
 use crate::router::route::{TopicNames, Trigger, dead_letter_topic};
 
-pub(super) fn judge(document: &Document<TriggerSpec>, documents: &Documents, buses: &Buses, problems: &mut Problems) {
+/// The Trigger, as far as it can be read.
+pub(super) fn judge(
+    document: &Document<TriggerSpec>,
+    documents: &Documents,
+    buses: &Buses,
+    problems: &mut Problems,
+) -> Trigger {
     let Document { namespace, name, spec, .. } = document;
     let path = FieldPath::root().field("spec");
     let bus = spec.event_bus.as_deref();
@@ -18,7 +28,8 @@ pub(super) fn judge(document: &Document<TriggerSpec>, documents: &Documents, bus
     for (index, _) in trigger.subscribers.iter().enumerate().filter(|(_, subscriber)| subscriber.join.is_some()) {
         if !buses.joins(namespace, bus) {
             let path = path.field("subscribers").index(index);
-            problems.unsupported(&path, "joining or gathering events on this bus (embedded, jetstream, redis can)");
+            problems
+                .unsupported(&path, "joining or gathering events on this bus (embedded, jetstream, kafka, redis can)");
         }
     }
     buses.expect(namespace, bus, &path.field("eventBus"), problems);
@@ -26,6 +37,17 @@ pub(super) fn judge(document: &Document<TriggerSpec>, documents: &Documents, bus
     for input in named(spec, &path) {
         expect(&input, namespace, documents, topics, problems);
     }
+    trigger
+}
+
+/// Whether one of these references is to the Component.
+pub(super) fn is_named(component: &Document<Json>, references: &BTreeSet<&ObjectRef>) -> bool {
+    references.iter().any(|reference| {
+        reference.api_version.starts_with("dapr.io/")
+            && reference.kind == "Component"
+            && reference.name == component.name
+            && reference.namespace.as_ref() == Some(&component.namespace)
+    })
 }
 
 /// What an input names, and where.

@@ -1,7 +1,7 @@
 //! Buses, made of Components.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -33,6 +33,11 @@ struct Open {
     opened: Opened,
     /// The Components that it was opened for.
     users: BTreeSet<String>,
+}
+
+/// Where embedded buses are, each in a folder of its name, below a data directory.
+pub fn folder(data: &Path) -> PathBuf {
+    data.join("bus").join("components")
 }
 
 impl Buses {
@@ -116,8 +121,8 @@ fn bus_name(instance: &str, metadata: &mut Metadata) -> Result<String, Fault> {
     Ok(name)
 }
 
-/// Reads the metadata of a Component as the settings of the bus of that name; `None` when something is wrong.
-type Read = fn(&str, &Metadata, &mut Problems) -> Option<BusConfig>;
+/// Reads the metadata of a Component as the settings of a bus; `None` when something is wrong.
+type Read = fn(&Metadata, &mut Problems) -> Option<BusConfig>;
 
 /// One kind of bus. Components that name the same bus share it.
 pub struct BusKind {
@@ -131,35 +136,32 @@ impl Factory for BusKind {
         let mut metadata = metadata.clone();
         let name = bus_name(instance, &mut metadata)?;
         let mut problems = Problems::new();
-        let config = (self.read)(&name, &metadata, &mut problems).filter(|_| problems.is_empty());
+        let config = (self.read)(&metadata, &mut problems).filter(|_| problems.is_empty());
         let config =
             config.ok_or_else(|| Fault::new(FaultKind::Rejected, "read the Component", problems.to_string()))?;
-        let Opened { bus, store } = self.buses.open(&name, instance, config).await?;
+        let Opened { bus, store } = self.buses.open(&name, instance, config.of_components(&name)).await?;
         Ok(Made::Bus { bus, store })
     }
 }
 
-pub fn embedded(_: &str, metadata: &Metadata, problems: &mut Problems) -> Option<BusConfig> {
+pub fn embedded(metadata: &Metadata, problems: &mut Problems) -> Option<BusConfig> {
     let before = problems.len();
     let config = embedded::config::Config::from_metadata(metadata, problems);
     (problems.len() == before).then_some(BusConfig::Embedded(config))
 }
 
-/// The stream is named after the bus when the Component names none.
-pub fn jetstream(name: &str, metadata: &Metadata, problems: &mut Problems) -> Option<BusConfig> {
+pub fn jetstream(metadata: &Metadata, problems: &mut Problems) -> Option<BusConfig> {
     let config = jetstream::config::Config::from_metadata(metadata, problems)?;
-    Some(BusConfig::Jetstream(Box::new(config.of_bus("", name))))
+    Some(BusConfig::Jetstream(Box::new(config)))
 }
 
-/// The topics beside the events are named after the bus.
 #[cfg(feature = "kafka")]
-pub fn kafka(name: &str, metadata: &Metadata, problems: &mut Problems) -> Option<BusConfig> {
+pub fn kafka(metadata: &Metadata, problems: &mut Problems) -> Option<BusConfig> {
     let config = kafka::config::Config::from_metadata(metadata, problems)?;
-    Some(BusConfig::Kafka(Box::new(config.of_bus("", name))))
+    Some(BusConfig::Kafka(Box::new(config)))
 }
 
-/// The bus begins the names of its keys.
-pub fn redis(name: &str, metadata: &Metadata, problems: &mut Problems) -> Option<BusConfig> {
+pub fn redis(metadata: &Metadata, problems: &mut Problems) -> Option<BusConfig> {
     let config = redis::config::Config::from_metadata(metadata, problems)?;
-    Some(BusConfig::Redis(Box::new(config.of_bus("", name))))
+    Some(BusConfig::Redis(Box::new(config)))
 }

@@ -22,6 +22,7 @@ use crate::task::{Clock, Group, Shutdown};
 use crate::telemetry::Metrics;
 use attributes::Attributed;
 
+pub(super) use bus::folder as bus_folder;
 use bus::{BusKind, Buses};
 use source::{Means, SourceKind};
 
@@ -105,7 +106,7 @@ impl Offer {
     /// # Errors
     /// When a socket cannot be had.
     pub async fn open(&self, clock: &Clock, metrics: &Arc<Metrics>) -> Result<Served, Fault> {
-        let buses = Arc::new(Buses::new(self.data_dir.join("bus").join("components"), clock.clone()));
+        let buses = Arc::new(Buses::new(bus::folder(&self.data_dir), clock.clone()));
         let kinds = kinds(self, &buses, clock);
         let server = Server::bind(&sockets_dir(self), kinds, clock.clone(), metrics.clone()).await?;
         Ok(Served { server, buses })

@@ -13,13 +13,13 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 pub(super) use desk::Desk;
-pub(super) use index::Index;
+pub(super) use index::{Index, Place};
 pub(super) use remote::{PATH, pass_on, take};
 
 use super::report::counted;
 use super::run::{self, Reach};
 use super::secrets::Local;
-use super::{Outcome, check, documents, terminal};
+use super::{Outcome, check, component, documents, supervise, terminal};
 use crate::catalog;
 use crate::fault::FaultKind;
 use crate::task::Clock;
@@ -34,6 +34,7 @@ Exit codes: 0 done, 1 a dead letter that was meant stays where it is, or failed,
 
 Examples:
   penstock dlq list -f flow.yaml --since 2h
+  penstock dlq list -f flow.yaml --dapr
   penstock dlq list --admin 127.0.0.1:9090 --reason attempts
   kubectl port-forward deploy/trigger-ship 9091 & penstock dlq list --admin 127.0.0.1:9091
   penstock dlq show -f flow.yaml 7
@@ -72,6 +73,10 @@ struct Common {
     /// Where embedded buses keep events, as with run
     #[arg(long, env = "PENSTOCK_DATA_DIR", default_value = ".penstock", value_name = "FOLDER")]
     data_dir: PathBuf,
+
+    /// The flow runs with run --dapr, which gives its buses other names
+    #[arg(long, conflicts_with = "admin")]
+    dapr: bool,
 
     /// A folder that stands in for a cluster's Secrets, with files NAME/KEY
     #[arg(long, env = "PENSTOCK_SECRETS_DIR", value_name = "FOLDER")]
@@ -194,25 +199,33 @@ async fn here(order: &Order, common: &Common) -> anyhow::Result<Option<Answer>> 
     let (documents, mut report) = documents::load(&common.files, &mut std::io::empty());
     let secrets = Local::new(common.secrets_dir.clone());
     check::judge(&documents, &secrets, &mut report);
-    let plan = run::plan(&documents, Reach::Anywhere, &secrets, &mut report);
+    let reach = if common.dapr { Reach::Daprd } else { Reach::Anywhere };
+    let plan = run::plan(&documents, reach, &secrets, &mut report);
     report.refuse_unsupported();
+    let index = match common.dapr && !report.has_errors() {
+        true => supervise::layout(&documents, &plan, &secrets, &mut report).letters,
+        false => Index::of(&plan),
+    };
     if report.has_errors() {
         let mut err = std::io::stderr().lock();
         report.write_lines(&mut err, terminal::is_terminal())?;
         writeln!(err, "{}", report.summary())?;
         return Ok(None);
     }
-    let (clock, index) = (Clock::system(), Index::of(&plan));
+    let clock = Clock::system();
     let mut opened = Vec::with_capacity(plan.buses.len());
-    for bus in plan.buses {
-        let folder = common.data_dir.join("bus").join(&bus.folder);
-        let found = catalog::open(bus.config, &folder, &clock).await;
+    for (bus, Place { bus: name, .. }) in plan.buses.into_iter().zip(index.places()) {
+        let (config, folder) = match common.dapr {
+            true => (bus.config.of_components(name), component::bus_folder(&common.data_dir).join(name)),
+            false => (bus.config, common.data_dir.join("bus").join(&bus.folder)),
+        };
+        let found = catalog::open(config, &folder, &clock).await;
         let found = found.map_err(|fault| {
             let taken = fault.kind() == FaultKind::Conflict;
             let error = anyhow::Error::from(fault);
             if taken { error.context("the process that has it answers with --admin ADDRESS:PORT") } else { error }
         });
-        opened.push((bus.name.clone(), found.with_context(|| format!("EventBus {}", bus.name))?.bus));
+        opened.push((name.clone(), found.with_context(|| format!("EventBus {}", bus.name))?.bus));
     }
     let open = opened.clone();
     let desk = Desk::new(Box::new(move || open.clone()), Some(index));

@@ -63,8 +63,6 @@ pub struct Resolved {
     pub headers: HashMap<String, String>,
     /// The Component that stands for it beside this process; its own name when absent.
     pub component: Option<String>,
-    /// The topic of a pub/sub Component, for Triggers that name none.
-    pub topic: Option<String>,
     /// Why nobody knows where it is now: its events are held until somebody does.
     pub unresolved: Option<String>,
 }

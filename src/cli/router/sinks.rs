@@ -32,7 +32,7 @@ impl Wiring<'_> {
     /// # Errors
     /// `NotFound` when nobody said where it is; `Rejected` when it cannot be a sink.
     pub fn sink(&self, target: &Target, policy: &Policy) -> Result<Arc<dyn Sink>, Fault> {
-        if let Target::Object { reference, .. } | Target::Component { reference, .. } = target
+        if let Some(reference) = target.reference()
             && let Some(why) = self.resolved(reference).and_then(|known| known.unresolved.clone())
         {
             return Ok(Arc::new(Unresolved { target: target.to_string(), why }));
@@ -58,9 +58,8 @@ impl Wiring<'_> {
                     let fault = fault(FaultKind::Rejected, "the component is neither a binding nor a pub/sub");
                     return Err(fault.with_context("component", name).with_context("type", component.ty.as_str()));
                 }
-                let topic = topic.as_deref().or_else(|| known.and_then(|known| known.topic.as_deref()));
                 let untold = || fault(FaultKind::Rejected, "a pub/sub component needs a topic");
-                let topic = topic.ok_or_else(|| untold().with_context("component", name))?;
+                let topic = topic.as_deref().ok_or_else(|| untold().with_context("component", name))?;
                 Ok(Arc::new(PubSub::new(self.connection.clone(), name, topic, metadata.clone())))
             }
             Target::Http(_) | Target::Topic(_) | Target::Log => run::sink(target, policy, &self.bus, self.client),

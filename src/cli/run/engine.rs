@@ -172,7 +172,7 @@ async fn join(
 /// The sink of a target, as far as one machine can tell.
 ///
 /// # Errors
-/// When the target can only be found in a cluster, or is not legal.
+/// When the target is behind daprd or in a cluster, or is not legal.
 pub fn sink(
     target: &Target,
     policy: &Policy,
@@ -185,7 +185,7 @@ pub fn sink(
         Target::Topic(topic) => SinkConfig::Topic(Topic::new(topic).map_err(|error| refused(error.to_string()))?),
         Target::Log => SinkConfig::Log,
         Target::Component { .. } | Target::Object { .. } => {
-            return Err(refused(format!("{target} can only be found in a cluster")));
+            return Err(refused(format!("{target} cannot be reached from here")));
         }
     };
     Ok(catalog::sink(config, bus, client))

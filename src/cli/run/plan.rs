@@ -14,7 +14,7 @@ use crate::cli::documents::{Document, Documents, Origin};
 use crate::cli::report::Report;
 use crate::flow::Topic;
 use crate::intake::Overrides;
-use crate::router::route::{BusDefaults, DEFAULT_BUS, DeadLetter, Subscriber, Target, Trigger, dead_letter_topic};
+use crate::router::route::{BusDefaults, DEFAULT_BUS, Subscriber, Target, Trigger, dead_letter_topic};
 use crate::sources::{self, cron, http, kafka, kubernetes, mqtt, nats, rabbitmq, s3};
 
 /// Buses with their Triggers, and what feeds them.
@@ -308,8 +308,18 @@ impl Planner<'_> {
 
 impl Reach {
     fn judge(self, subscriber: &Subscriber, path: &FieldPath, problems: &mut Problems) {
-        if self != Self::Anywhere {
-            refuse_references(subscriber, path, problems);
+        for target in subscriber.every_target() {
+            match (target, self) {
+                (Target::Component { .. }, Self::Here) => {
+                    let help = "penstock run --dapr starts one, or write sink.uri";
+                    problems.push_help(path, format!("{target} is reached through daprd alone"), help);
+                }
+                (Target::Object { .. }, Self::Here | Self::Daprd) => {
+                    let message = format!("{target} can only be found in a cluster");
+                    problems.push_help(path, message, "write sink.uri to run it here");
+                }
+                _ => {}
+            }
         }
     }
 
@@ -319,23 +329,6 @@ impl Reach {
                 &FieldPath::root().field("spec").field("component"),
                 "a bus that is a Dapr Component is reached through daprd alone",
                 "penstock run --dapr starts one; without it: embedded, jetstream, kafka, redis",
-            );
-        }
-    }
-}
-
-/// Objects of a cluster have an address only there.
-fn refuse_references(subscriber: &Subscriber, path: &FieldPath, problems: &mut Problems) {
-    let dead_letters = match &subscriber.dead_letter {
-        DeadLetter::Targets(targets) => targets.as_slice(),
-        DeadLetter::Generated => &[],
-    };
-    for target in subscriber.targets.iter().chain(dead_letters) {
-        if matches!(target, Target::Component { .. } | Target::Object { .. }) {
-            problems.push_help(
-                path,
-                format!("{target} can only be found in a cluster"),
-                "write sink.uri to run it here",
             );
         }
     }

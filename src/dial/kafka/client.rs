@@ -20,6 +20,9 @@ use crate::task;
 const CONNECT: &str = "connect to Kafka";
 /// For the brokers to answer the first question, login and TLS included.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it must have been known that no broker can be reached before that is told: a name may have several
+/// addresses, which are tried one after the other, and why a broker hangs up may be heard only the next time.
+const GRACE: Duration = Duration::from_secs(1);
 /// How long one question waits before what the client told meanwhile is looked at.
 const TURN: Duration = Duration::from_millis(250);
 /// The longest pause between two attempts to come back: half of the time in which that should succeed.
@@ -186,6 +189,7 @@ pub fn numbers(found: &Metadata, topic: &str) -> Result<Vec<i32>, Fault> {
 /// Asks again and again, until there is an answer, or a reason why there is none.
 fn patiently<T>(told: &Told, serve: impl Fn(), ask: impl Fn() -> KafkaResult<T>) -> Result<T, Fault> {
     let elapsed = task::stopwatch();
+    let mut away = None;
     loop {
         let answer = ask();
         serve();
@@ -195,14 +199,65 @@ fn patiently<T>(told: &Told, serve: impl Fn(), ask: impl Fn() -> KafkaResult<T>)
                 return Ok(found);
             }
             Err(error) => {
-                if let Some(ailment) = told.ailment() {
-                    return Err(ailment);
-                }
-                if elapsed() >= PATIENCE {
-                    let silent = Fault::new(FaultKind::Unavailable, CONNECT, "the brokers do not answer");
-                    return Err(silent.with_source(error));
+                let ailment = told.ailment();
+                let away = ailment.is_some().then(|| away.get_or_insert_with(task::stopwatch)());
+                if let Some(fault) = verdict(ailment, away.unwrap_or_default(), elapsed()) {
+                    return Err(if fault.kind() == FaultKind::Denied { fault } else { fault.with_source(error) });
                 }
             }
         }
+    }
+}
+
+/// What is told of brokers that have not answered for so long; nothing while there is hope. A refusal is told at once,
+/// another ailment when it lasts: `away` is for how long there has been one.
+fn verdict(ailment: Option<Fault>, away: Duration, elapsed: Duration) -> Option<Fault> {
+    let silent = || Fault::new(FaultKind::Unavailable, CONNECT, "the brokers do not answer");
+    match ailment {
+        Some(fault) => (fault.kind() == FaultKind::Denied || away >= GRACE).then_some(fault),
+        None => (elapsed >= PATIENCE).then(silent),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn what_is_refused_is_told_though_it_is_heard_after_no_broker_could_be_reached() {
+        let told = Told::default();
+        let judge = |away, elapsed| verdict(told.ailment(), away, elapsed).map(|fault| fault.kind());
+        assert_eq!(judge(Duration::ZERO, SECOND * 9), None);
+        assert_eq!(judge(Duration::ZERO, SECOND * 10), Some(FaultKind::Unavailable), "silence ends");
+        told.hear(KafkaError::Global(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
+        assert_eq!(judge(Duration::ZERO, SECOND), None, "another address may answer");
+        assert_eq!(judge(GRACE, SECOND * 2), Some(FaultKind::Unavailable));
+        told.hear(KafkaError::Global(RDKafkaErrorCode::Authentication), "the login is wrong");
+        assert_eq!(judge(Duration::ZERO, SECOND), Some(FaultKind::Denied));
+        told.hear(KafkaError::Global(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
+        assert_eq!(judge(GRACE, SECOND * 2), Some(FaultKind::Denied), "the better reason stays");
+        told.answered();
+        assert_eq!(judge(Duration::ZERO, SECOND), None);
+    }
+
+    #[test]
+    fn an_outage_ends_with_the_next_address_or_a_refusal_or_is_told_when_it_lasts() {
+        let down = || KafkaError::Global(RDKafkaErrorCode::AllBrokersDown);
+        let asked = std::cell::Cell::new(0);
+        let late = || -> KafkaResult<()> {
+            asked.set(asked.get() + 1);
+            if asked.get() < 3 { Err(down()) } else { Ok(()) }
+        };
+        let told = Told::default();
+        patiently(&told, || told.hear(down(), "1/1 brokers are down"), late).unwrap();
+        assert!(told.ailment().is_none());
+        let refused = |told: &Told, code| {
+            patiently(told, || told.hear(KafkaError::Global(code), "refused"), || Err::<(), _>(down())).unwrap_err()
+        };
+        told.hear(down(), "1/1 brokers are down");
+        assert_eq!(refused(&told, RDKafkaErrorCode::SSL).kind(), FaultKind::Denied);
+        assert_eq!(refused(&Told::default(), RDKafkaErrorCode::AllBrokersDown).kind(), FaultKind::Unavailable);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use tokio::sync::watch;
 
 use super::window::Window;
@@ -29,7 +30,24 @@ pub struct Message {
 }
 
 impl Message {
-    fn size(&self) -> usize {
+    /// Of what the client hands out.
+    pub fn of(message: &BorrowedMessage<'_>) -> Self {
+        let bytes = |bytes: Option<&[u8]>| bytes.map(Bytes::copy_from_slice);
+        let headers = message.headers().map(|headers| {
+            headers.iter().map(|header| (header.key.to_owned(), bytes(header.value).unwrap_or_default())).collect()
+        });
+        Self {
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp: message.timestamp().to_millis(),
+            key: bytes(message.key()),
+            payload: bytes(message.payload()).unwrap_or_default(),
+            headers: headers.unwrap_or_default(),
+        }
+    }
+
+    /// In bytes, of what is as long as its sender likes.
+    pub fn size(&self) -> usize {
         self.payload.len() + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     }
 }

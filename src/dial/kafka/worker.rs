@@ -4,13 +4,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 
 use super::client::Told;
@@ -155,7 +153,7 @@ impl Worker {
             match self.consumer.poll(Duration::ZERO) {
                 Some(Ok(message)) => {
                     self.told.answered();
-                    self.desk.take(owned(&message));
+                    self.desk.take(Message::of(&message));
                     if self.desk.is_full() {
                         // There may be more: the client tells of what comes after nothing was there.
                         return;
@@ -223,19 +221,4 @@ impl Worker {
 fn is_login(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(code, Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL)
-}
-
-fn owned(message: &BorrowedMessage<'_>) -> Message {
-    let bytes = |bytes: Option<&[u8]>| bytes.map(Bytes::copy_from_slice);
-    let headers = message.headers().map(|headers| {
-        headers.iter().map(|header| (header.key.to_owned(), bytes(header.value).unwrap_or_default())).collect()
-    });
-    Message {
-        partition: message.partition(),
-        offset: message.offset(),
-        timestamp: message.timestamp().to_millis(),
-        key: bytes(message.key()),
-        payload: bytes(message.payload()).unwrap_or_default(),
-        headers: headers.unwrap_or_default(),
-    }
 }

@@ -48,7 +48,7 @@ impl Reconciler {
         let mut problems = Problems::new();
         let direct =
             Trigger::of_event_source(&key.namespace, &key.name, &spec, &events, &found.bus.defaults(), &mut problems);
-        let references = direct.as_ref().map(sinks::references).unwrap_or_default();
+        let references = direct.as_ref().map(Trigger::references).unwrap_or_default();
         watched.extend(sinks::watched(&references));
         self.interests.set(key, watched);
         let kinds = match self.kinds(&raw).await {
@@ -108,7 +108,7 @@ impl Reconciler {
         parsed: &Trigger,
     ) -> Result<(Vec<Child>, Sinks), String> {
         let sinks = sinks::resolve(
-            &sinks::references(parsed),
+            &parsed.references(),
             Asking { namespace: &owner.namespace, workload, settings: &self.settings },
             self,
         );

@@ -1,6 +1,6 @@
 //! The shared router of a bus in a namespace: one workload for all Triggers that say `mode: shared`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value as Json, json};
 
@@ -43,11 +43,11 @@ impl Reconciler {
             specs.extend(spec.map(|spec| (name, spec)));
         }
         if owner.objects.is_empty() {
-            self.interests.set(key, std::collections::BTreeSet::new());
+            self.interests.set(key, BTreeSet::new());
             return settled(self.writer(key).apply(&owner, &[]).await);
         }
         let parsed: Vec<Trigger> = found.iter().flat_map(|found| parse(&specs, namespace, &found.bus)).collect();
-        let references: Vec<(&ObjectRef, Option<String>)> = parsed.iter().flat_map(sinks::references).collect();
+        let references: BTreeSet<&ObjectRef> = parsed.iter().flat_map(Trigger::references).collect();
         watched.extend(sinks::watched(&references));
         self.interests.set(key, watched);
         // What is wrong with the bus is told by the Triggers; until it is right, the router runs on as it was.

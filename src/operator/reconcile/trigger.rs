@@ -68,7 +68,7 @@ impl Reconciler {
             return held(vec![accepted, refused, wait(SINKS_RESOLVED), wait(DEPLOYED)]).await;
         }
         let parsed = Trigger::parse(&key.namespace, &key.name, &spec, &found.bus.defaults(), &mut Problems::new());
-        let references = sinks::references(&parsed);
+        let references = parsed.references();
         watched.extend(sinks::watched(&references));
         self.interests.set(key, watched);
         let owner = owner("Trigger", key, &object);

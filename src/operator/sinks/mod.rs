@@ -12,7 +12,7 @@ use super::resource::{COMPONENT, Resource, SERVICE};
 use super::settings::Settings;
 use super::world::State;
 use crate::api::ObjectRef;
-use crate::router::route::{DeadLetter, Target, Trigger};
+use crate::router::route::Target;
 use address::{Address, address};
 
 /// How objects are looked up.
@@ -64,47 +64,27 @@ pub struct Asking<'a> {
     pub settings: &'a Settings,
 }
 
-/// Every object that a Trigger refers to, once.
-pub fn references(trigger: &Trigger) -> Vec<(&ObjectRef, Option<String>)> {
-    let mut found: Vec<(&ObjectRef, Option<String>)> = Vec::new();
-    for subscriber in &trigger.subscribers {
-        let dead_letters = match &subscriber.dead_letter {
-            DeadLetter::Targets(targets) => targets.as_slice(),
-            DeadLetter::Generated => &[],
-        };
-        for target in subscriber.targets.iter().chain(dead_letters) {
-            let (Target::Object { reference, .. } | Target::Component { reference, .. }) = target else { continue };
-            // The topic of a pub/sub Component for which neither the sink nor the Component names one.
-            let topic = format!("{}-{}", trigger.name, subscriber.name);
-            if found.iter().all(|(known, _)| *known != reference) {
-                found.push((reference, matches!(target, Target::Component { topic: None, .. }).then_some(topic)));
-            }
-        }
-    }
-    found
-}
-
 /// The objects that must be looked at again when they change.
-pub fn watched(references: &[(&ObjectRef, Option<String>)]) -> BTreeSet<Watched> {
+pub fn watched(references: &BTreeSet<&ObjectRef>) -> BTreeSet<Watched> {
     let watched = |reference: &ObjectRef| Watched {
         group: group(reference).to_owned(),
         kind: reference.kind.clone(),
         namespace: reference.namespace.clone().unwrap_or_default(),
         name: reference.name.clone(),
     };
-    references.iter().map(|(reference, _)| watched(reference)).collect()
+    references.iter().copied().map(watched).collect()
 }
 
 /// Finds every object that the Triggers of a workload refer to. One that is not there holds the events: the
 /// workload is told so, and tries again until their deadline.
-pub fn resolve(references: &[(&ObjectRef, Option<String>)], asking: Asking<'_>, lookup: &dyn Lookup) -> Sinks {
+pub fn resolve(references: &BTreeSet<&ObjectRef>, asking: Asking<'_>, lookup: &dyn Lookup) -> Sinks {
     let Asking { namespace, workload, settings } = asking;
     let mut sinks = Sinks::default();
-    for (reference, topic) in references {
+    for reference in references {
         let (state, object) = lookup.find(reference);
         let found = match (&object, is_component(reference)) {
             (Some(object), true) if reference.namespace.as_deref() == Some(namespace) => {
-                Ok(component(object, reference, topic.as_deref(), workload, &mut sinks))
+                Ok(component(object, reference, workload, &mut sinks))
             }
             (_, true) if reference.namespace.as_deref() != Some(namespace) => {
                 Err("daprd loads Components of its own namespace only".to_owned())
@@ -149,13 +129,7 @@ fn entry(found: &Address) -> Json {
 }
 
 /// The entry of a Component in a plan, and its name beside the workload.
-fn component(
-    object: &Json,
-    reference: &ObjectRef,
-    topic: Option<&str>,
-    workload: &str,
-    sinks: &mut Sinks,
-) -> (Json, Address) {
+fn component(object: &Json, reference: &ObjectRef, workload: &str, sinks: &mut Sinks) -> (Json, Address) {
     let scopes = object["scopes"].as_array().cloned().unwrap_or_default();
     let in_scope = scopes.is_empty() || scopes.iter().any(|scope| scope == workload);
     let name = if in_scope {
@@ -169,12 +143,7 @@ fn component(
         sinks.copies.push((name.clone(), copy));
         name
     };
-    let mut entry = json!({"component": name});
-    let is_pub_sub = object["spec"]["type"].as_str().is_some_and(|ty| ty.starts_with("pubsub."));
-    if let Some(topic) = topic.filter(|_| is_pub_sub) {
-        entry["topic"] = topic.into();
-    }
-    (entry, Address { uri: name, ..Address::default() })
+    (json!({"component": name}), Address { uri: name, ..Address::default() })
 }
 
 fn group(reference: &ObjectRef) -> &str {

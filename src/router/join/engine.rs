@@ -249,6 +249,7 @@ impl Desk<'_> {
             return Ok(());
         }
         memory.apply(topic, *position);
+        let topic = topic.whole();
         let item = |event: &Event| Item { event: event.clone(), topic: topic.clone(), position: *position };
         let largest = accepted.iter().max_by_key(|(_, event)| event.record().len());
         if let Some((_, event)) = largest.filter(|(_, event)| event.record().len() > self.most) {

@@ -71,11 +71,14 @@ impl Memory {
         }
         load_holds(scan(means, &keys, Part::Hold).await?, counts, &mut state, &mut gone)?;
         let now = Head::of(setup);
-        let known = |(topic, start): (String, _)| {
-            let applied = head.applied.get(&topic).copied().unwrap_or(start);
-            (topic, applied)
+        let known = |topic: &Topic| {
+            let (name, start) = starts.of(topic);
+            // All that is in a part that the topic did not have before is news.
+            let is_new = topic.number() > 0 && head.applied.contains_key(topic.whole().as_str());
+            let applied = head.applied.get(&name).copied().unwrap_or(if is_new { None } else { start });
+            (name, applied)
         };
-        let applied = setup.topics.iter().map(|progress| known(starts.of(&progress.topic))).collect();
+        let applied = setup.topics.iter().map(|progress| known(&progress.topic)).collect();
         let mut memory = Self {
             names: join.names.clone(),
             gathered: head.batch.open()?,

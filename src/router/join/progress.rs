@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::inbox::Order;
 use crate::flow::{End, Position, Topic};
 
-/// One topic, read by one reader in order.
+/// One topic, or a part of one, read by one reader in order.
 #[derive(Debug)]
 pub struct Progress {
     pub topic: Topic,

@@ -67,7 +67,7 @@ impl Starts {
 
 /// Whether the group has joined the topic before.
 async fn is_read(topic: &Topic, means: &Means) -> Result<bool, Fault> {
-    match means.bus.lag(topic, &means.group).await {
+    match means.bus.lag(&topic.whole(), &means.group).await {
         Ok(_) => Ok(true),
         Err(fault) if fault.kind() == FaultKind::NotFound => Ok(false),
         Err(fault) => Err(fault),

@@ -31,7 +31,7 @@ impl Lag {
         while !stop.is_requested() {
             let mut backlog = 0_u64;
             for (topic, events) in self.measure().await {
-                metrics.lag(topic, self.group.as_str(), events);
+                metrics.lag(topic.as_str(), self.group.as_str(), events);
                 backlog = backlog.saturating_add(events);
             }
             metrics.backlog(backlog);
@@ -44,19 +44,22 @@ impl Lag {
     }
 
     /// By topic: what the group has not settled, or what somebody who joins has not decided on, whichever is more.
-    async fn measure(&self) -> BTreeMap<&str, u64> {
-        let mut lags = BTreeMap::new();
+    async fn measure(&self) -> BTreeMap<Topic, u64> {
+        let (mut lags, mut undecided) = (BTreeMap::new(), BTreeMap::<_, u64>::new());
         for topic in &self.topics {
             if let Ok(lag) = self.bus.lag(topic, &self.group).await {
-                lags.insert(topic.as_str(), lag);
+                lags.insert(topic.clone(), lag);
             }
         }
         // Before they have begun nobody knows from where they read.
         for progress in self.joined.iter().filter(|progress| progress.is_begun()) {
             if let Ok(behind) = self.bus.behind(&progress.topic, progress.decided()).await {
-                let most = lags.entry(progress.topic.as_str()).or_default();
-                *most = behind.max(*most);
+                *undecided.entry(progress.topic.whole()).or_default() += behind;
             }
+        }
+        for (topic, behind) in undecided {
+            let most = lags.entry(topic).or_default();
+            *most = behind.max(*most);
         }
         lags
     }
@@ -116,6 +119,8 @@ mod tests {
             }
             Arc::new(progress)
         };
+        let part = Progress::new(topic("only-joined").part(1));
+        part.decide("0", Some(Position { major: 5, minor: 0 }));
         let lag = Lag {
             bus: Arc::new(Counted(MemoryBus::new())),
             group: Group::new("g").unwrap(),
@@ -124,10 +129,12 @@ mod tests {
                 joined("5", &[Some(9)]),
                 joined("8", &[Some(9), None]),
                 joined("only-joined", &[Some(7), Some(8)]),
+                Arc::new(part),
                 joined("not-begun", &[]),
             ],
         };
-        let told: Vec<_> = lag.measure().await.into_iter().collect();
-        assert_eq!(told, [("3", 3), ("5", 5), ("8", 10), ("only-joined", 2)]);
+        let told = lag.measure().await;
+        let told: Vec<_> = told.iter().map(|(topic, lag)| (topic.as_str(), *lag)).collect();
+        assert_eq!(told, [("3", 3), ("5", 5), ("8", 10), ("only-joined", 6)]);
     }
 }

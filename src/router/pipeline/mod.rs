@@ -163,7 +163,7 @@ pub struct Joined {
 impl Joined {
     async fn wire(
         &mut self,
-        setups: Vec<Setup>,
+        mut setups: Vec<Setup>,
         readings: Vec<Reading>,
         store: Option<Arc<dyn Store>>,
     ) -> Result<(), Fault> {
@@ -174,26 +174,39 @@ impl Joined {
         let means = Means { store, bus, group, delivery };
         let known = setups.iter().map(|setup| setup.id.clone());
         self.orphans = Some(Orphans::new(means.clone(), known, self.metrics.clone()));
-        if let Some(first) = setups.first() {
-            let starts =
-                Self::starts(&setups, &means, self.settings.start).await.map_err(|fault| match fault.kind() {
-                    FaultKind::Unsupported => unjoinable(&first.id).with_source(fault),
-                    _ => fault,
-                })?;
+        if let Some(first) = setups.first().map(|first| first.id.clone()) {
+            let refused = |fault: Fault| match fault.kind() {
+                FaultKind::Unsupported => unjoinable(&first).with_source(fault),
+                _ => fault,
+            };
+            let readings = Self::spread(readings, &mut setups, &means).await.map_err(refused)?;
+            let starts = Self::starts(&setups, &means, self.settings.start).await.map_err(refused)?;
             self.joins = Joins { setups, readings, starts, means: Some(means) };
         }
         Ok(())
     }
 
-    /// An outage is waited out.
+    /// A topic of several parts is read by as many readers.
+    async fn spread(readings: Vec<Reading>, setups: &mut [Setup], means: &Means) -> Result<Vec<Reading>, Fault> {
+        let mut spread = Vec::new();
+        for reading in readings {
+            let parts = loop {
+                match means.bus.parts(reading.topic()).await {
+                    Err(fault) => wait_out(means, fault).await?,
+                    Ok(parts) => break parts,
+                }
+            };
+            spread.extend((1..parts).map(|number| reading.of_part(number, setups)));
+            spread.push(reading);
+        }
+        Ok(spread)
+    }
+
     async fn starts(setups: &[Setup], means: &Means, start: Start) -> Result<Starts, Fault> {
         loop {
             match Starts::find(setups, means, start).await {
-                Err(fault) if fault.is_retryable() && !means.delivery.shutdown.is_requested() => {
-                    tracing::warn!(fault = fault.chain(), "nobody can tell yet where joins begin");
-                    task::sleep(RETRY).await;
-                }
-                found => return found,
+                Err(fault) => wait_out(means, fault).await?,
+                Ok(starts) => return Ok(starts),
             }
         }
     }
@@ -277,12 +290,22 @@ impl Joins {
             tasks.spawn(engine.run(stop));
         }
         for reading in readings {
-            let after = places.get(reading.topic()).copied().flatten();
+            let after = places.get(&reading.progress.topic).copied().flatten();
             let (delivery, stop) = (means.delivery.clone(), tasks.shutdown().clone());
             tasks.spawn(reading.run(after, delivery, settings.clone(), metrics.clone(), stop));
         }
         tasks.join().await
     }
+}
+
+/// An outage is waited out before joins begin.
+async fn wait_out(means: &Means, fault: Fault) -> Result<(), Fault> {
+    if !fault.is_retryable() || means.delivery.shutdown.is_requested() {
+        return Err(fault);
+    }
+    tracing::warn!(fault = fault.chain(), "nobody can tell yet where joins begin");
+    task::sleep(RETRY).await;
+    Ok(())
 }
 
 /// Until the store answers; nothing when the stop is asked for meanwhile.

@@ -93,13 +93,13 @@ impl Draft {
         let alone = destinations.is_empty();
         if alone {
             let lane = Lane::new(topic, inputs, destinations, metrics);
-            return (None, Some(Reading { lane, inboxes: joins, progress, alone }));
+            return (None, Some(Reading { lane: Arc::new(lane), inboxes: joins, progress, alone }));
         }
         let joined = inputs.iter().filter(|(input, ..)| !input.joins.is_empty());
         let silent =
             joined.map(|(input, transform, filter)| (input.of_another_reader(), transform.clone(), filter.clone()));
         let lane = Lane::new(topic.clone(), silent.collect(), Vec::new(), telemetry::Topic::default());
-        let reading = Reading { lane, inboxes: joins, progress, alone };
+        let reading = Reading { lane: Arc::new(lane), inboxes: joins, progress, alone };
         (Some(Lane::new(topic, inputs, destinations, metrics)), Some(reading))
     }
 }

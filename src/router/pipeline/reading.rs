@@ -14,7 +14,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::flow::{Deduplicate, Outgoing, Poison, Position, Read, Reader, Topic, letter};
 use crate::router::decision::{Decision, Observer, Unobserved};
 use crate::router::delivery::{Delivery, dead_letter_topic_of};
-use crate::router::join::{Inbox, Observed, Progress};
+use crate::router::join::{Inbox, Observed, Progress, Setup};
 use crate::task::{self, Shutdown};
 use crate::telemetry::{Flying, InFlight, Metrics};
 
@@ -33,7 +33,7 @@ const BYTES: usize = 1024;
 /// What is read of one topic for those who join its events.
 pub(super) struct Reading {
     /// The inputs that somebody joins.
-    pub lane: Lane,
+    pub lane: Arc<Lane>,
     /// Who joins them, and which of its topics this is.
     pub inboxes: Vec<(Arc<Inbox>, usize)>,
     pub progress: Arc<Progress>,
@@ -80,6 +80,20 @@ impl Room {
 impl Reading {
     pub fn topic(&self) -> &Topic {
         &self.lane.topic
+    }
+
+    /// The same for another part of the topic.
+    pub fn of_part(&self, number: u32, setups: &mut [Setup]) -> Self {
+        let progress = Arc::new(Progress::new(self.topic().part(number)));
+        let mut inboxes = Vec::with_capacity(self.inboxes.len());
+        // In their order: the lane's inputs know them by their places.
+        for (inbox, _) in &self.inboxes {
+            if let Some(setup) = setups.iter_mut().find(|setup| Arc::ptr_eq(&setup.inbox, inbox)) {
+                inboxes.push((inbox.clone(), setup.topics.len()));
+                setup.topics.push(progress.clone());
+            }
+        }
+        Self { lane: self.lane.clone(), inboxes, progress, alone: self.alone }
     }
 
     /// Reads from behind the position until the stop is asked for, or the bus is closed.
@@ -134,7 +148,7 @@ impl Reading {
 
     async fn open(&self, after: Option<Position>, delivery: &Delivery) -> Result<Box<dyn Reader>, Fault> {
         loop {
-            match delivery.bus.read(self.topic(), after).await {
+            match delivery.bus.read(&self.progress.topic, after).await {
                 Err(fault) if fault.is_retryable() => {
                     tracing::warn!(topic = %self.topic(), fault = fault.chain(), "cannot read for those who join");
                     task::sleep(RETRY).await;

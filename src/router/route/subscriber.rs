@@ -1,7 +1,7 @@
 //! The subscribers of a Trigger.
 
 use super::delivery::Delivery;
-use super::{BusDefaults, DeadLetter, Input, Join, Policy, Target, check};
+use super::{BusDefaults, DeadLetter, Input, Join, Policy, Target, check, dead_letter_topic};
 use crate::api::trigger::SubscriberSpec;
 use crate::api::{FieldPath, Problems};
 use crate::router::body::{Body, Gathered};
@@ -93,7 +93,7 @@ impl Subscriber {
         let block = spec.delivery.as_ref();
         let own = block.map(|block| Delivery::parse(block, scope.namespace, &path.field("delivery"), problems));
         let own = own.unwrap_or_default();
-        let subscriber = Self {
+        let mut subscriber = Self {
             id: scope.id(&name),
             name,
             condition,
@@ -104,6 +104,7 @@ impl Subscriber {
             policy: Policy::parse(spec, &own, &scope.bus.delivery, path, problems),
             body: body(spec, scope, path, problems),
         };
+        subscriber.name_topics(scope.trigger);
         subscriber.refuse_loops(scope, path, problems);
         let single = subscriber.join.as_ref().is_some_and(|join| join.ordered && join.is_of_single_events());
         if single && subscriber.body.is_some() && scope.inputs.len() > 1 {
@@ -115,6 +116,26 @@ impl Subscriber {
             problems.warn(&path.field("reply"), "has no effect: only HTTP sinks answer with events");
         }
         subscriber
+    }
+
+    /// Pub/sub Components for which nobody names a topic have one of the subscriber's own, and one for its dead letters.
+    pub(super) fn name_topics(&mut self, trigger: &str) {
+        let topic = format!("{trigger}-{}", self.name);
+        for target in &mut self.targets {
+            target.or_topic(&topic);
+        }
+        if let DeadLetter::Targets(targets) = &mut self.dead_letter {
+            let topic = dead_letter_topic(&topic);
+            for target in targets {
+                target.or_topic(&topic);
+            }
+        }
+    }
+
+    /// Where its events go, and then those that cannot be delivered.
+    pub fn every_target(&self) -> impl Iterator<Item = &Target> {
+        let dead = if let DeadLetter::Targets(targets) = &self.dead_letter { targets.as_slice() } else { &[] };
+        self.targets.iter().chain(dead)
     }
 
     /// Whether an event of this input fires it, alone or together with others.

@@ -22,6 +22,7 @@ pub enum Target {
     /// A Dapr Component: a binding or a pub/sub.
     Component {
         reference: ObjectRef,
+        /// Of a pub/sub. Every subscriber has one: [`Target::or_topic`].
         topic: Option<String>,
         operation: Option<String>,
         metadata: BTreeMap<String, String>,
@@ -100,6 +101,21 @@ impl Target {
         }
         let metadata = spec.metadata.clone().unwrap_or_default();
         Self::Component { reference, topic: spec.topic.clone(), operation: spec.operation.clone(), metadata }
+    }
+
+    /// The object that it refers to.
+    pub fn reference(&self) -> Option<&ObjectRef> {
+        match self {
+            Self::Component { reference, .. } | Self::Object { reference, .. } => Some(reference),
+            Self::Http(_) | Self::Topic(_) | Self::Log => None,
+        }
+    }
+
+    /// The topic of a pub/sub for which the document names none.
+    pub(super) fn or_topic(&mut self, derived: &str) {
+        if let Self::Component { topic, .. } = self {
+            topic.get_or_insert_with(|| derived.to_owned());
+        }
     }
 
     /// Reads a topic of the bus. It is taken literally: neither prefix nor template apply.

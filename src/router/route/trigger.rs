@@ -1,11 +1,13 @@
 //! A Trigger: named inputs, and subscribers with conditions over them.
 
+use std::collections::BTreeSet;
+
 use super::delivery::Delivery;
 use super::subscriber::{self, DIRECT, Scope};
 use super::{BusDefaults, DeadLetter, Input, Policy, Subscriber, Target, check, input};
 use crate::api::event_source::EventSourceSpec;
 use crate::api::trigger::TriggerSpec;
-use crate::api::{FieldPath, Problems, client, value};
+use crate::api::{FieldPath, ObjectRef, Problems, client, value};
 use crate::router::condition::Condition;
 use crate::router::filter::Filter;
 
@@ -64,7 +66,7 @@ impl Trigger {
                 filter: Filter::pass(),
             })
             .collect();
-        let subscriber = Subscriber {
+        let mut subscriber = Subscriber {
             id: format!("{namespace}/{name}/{DIRECT}"),
             name: DIRECT.to_owned(),
             condition: Condition::any(events.len()),
@@ -75,6 +77,7 @@ impl Trigger {
             dead_letter: delivery.dead_letter.unwrap_or(DeadLetter::Generated),
             body: None,
         };
+        subscriber.name_topics(name);
         Some(Self {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
@@ -90,6 +93,12 @@ impl Trigger {
     pub fn kind(&self) -> &'static str {
         let is_direct = self.subscribers.iter().any(|subscriber| subscriber.name == DIRECT);
         if is_direct { "EventSource" } else { "Trigger" }
+    }
+
+    /// Every object that its targets refer to.
+    pub fn references(&self) -> BTreeSet<&ObjectRef> {
+        let targets = self.subscribers.iter().flat_map(Subscriber::every_target);
+        targets.filter_map(Target::reference).collect()
     }
 }
 

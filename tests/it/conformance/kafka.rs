@@ -110,6 +110,50 @@ async fn two_processes_write_one_store_and_neither_overwrites_the_other() {
     assert_eq!(three.get(b"n").await.unwrap().unwrap().revision, revision);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_partition_is_read_by_itself_and_what_is_no_event_holds_up_nobody() {
+    let shared = Shared::start();
+    let bus = open(config(&shared.server.address(), 3).of_bus("default", &shared.name)).await.unwrap();
+    let topic = topic("parts");
+    assert_eq!(bus.parts(&topic).await.unwrap(), 3);
+    let batch = (0..90).map(|n| outgoing(keyed(&n.to_string(), &(n % 10).to_string())));
+    let published: Vec<_> = bus.publish(&topic, batch.collect()).await.into_iter().map(Result::unwrap).collect();
+    let (mut count, mut seen) = (0, BTreeSet::new());
+    for part in 0..3 {
+        let topic = topic.part(part);
+        let Some(end) = bus.end(&topic).await.unwrap().position else { continue };
+        let mut reader = bus.read(&topic, None).await.unwrap();
+        let mut last = None;
+        while last < Some(end) {
+            for read in task::within(PATIENCE, reader.next()).await.expect("events come").unwrap() {
+                assert!(read.position.major == u64::from(part) && last < Some(read.position));
+                last = Some(read.position);
+                let number: usize = read.event.unwrap().id().parse().unwrap();
+                assert_eq!(published[number], Published::At(read.position));
+                seen.insert(number);
+                count += 1;
+            }
+        }
+        // A transaction ends with a mark, or was rolled back: neither is an event.
+        shared.server.transact(topic.whole().as_str(), i32::try_from(part).unwrap(), &["told"], true).await;
+        let told = task::within(PATIENCE, reader.next()).await.expect("events come").unwrap();
+        shared.server.transact(topic.whole().as_str(), i32::try_from(part).unwrap(), &["one", "two"], false).await;
+        let passed = async {
+            while bus.end(&topic).await.unwrap().position != Some(told[0].position) {
+                task::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        assert!(task::within(PATIENCE, passed).await.is_some(), "the end is one that a reader reaches");
+    }
+    assert_eq!((count, seen.len()), (90, 90));
+    // Times of senders are in no order.
+    shared.server.create_topic("unstamped", 1).await;
+    let unstamped = Topic::new("unstamped").unwrap();
+    let fault = bus.end(&unstamped).await.unwrap_err();
+    assert!(fault.kind() == FaultKind::Unsupported && fault.chain().contains("LogAppendTime"), "{}", fault.chain());
+    bus.close().await.unwrap();
+}
+
 fn keyed(id: &str, key: &str) -> Event {
     Draft::new(id, "/conformance", "test.event").with("partitionkey", key).data(Data::Text("{}")).build().unwrap()
 }
@@ -228,6 +272,9 @@ async fn a_broker_that_stands_still_or_is_killed_loses_nothing_confirmed_and_rea
         seen.extend(ids(&held));
         ack_all(held);
         if round == 0 {
+            // Connections are made, and nobody answers.
+            let silent = refused(config(&server.address(), 1)).await;
+            assert_eq!(silent.kind(), FaultKind::Unavailable, "{silent:?}");
             server.resume();
         } else {
             assert!(bus.ailment().is_some());

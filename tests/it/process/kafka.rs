@@ -11,9 +11,9 @@ async fn events_and_schedules_go_through_a_real_kafka() {
     let receiver = Receiver::answering(|number, _| Reply::code(if number == 0 { 500 } else { 200 })).await;
     let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
     let documents = format!(
-        "apiVersion: events.openfunction.io/v1alpha1\nkind: EventBus\nmetadata: {{name: default}}\nspec:\n  \
+        "apiVersion: events.openfunction.io/v1alpha1\nkind: EventBus\nmetadata: {{name: default, namespace: run}}\nspec:\n  \
          topic: run\n  kafka: {{brokers: \"{}\", partitions: 2, config: {{session.timeout.ms: \"6000\"}}}}\n\
-         ---\napiVersion: events.openfunction.io/v1alpha1\nkind: EventSource\nmetadata: {{name: s}}\nspec:\n  \
+         ---\napiVersion: events.openfunction.io/v1alpha1\nkind: EventSource\nmetadata: {{name: s, namespace: run}}\nspec:\n  \
          sink: {{uri: \"{}\"}}\n  http:\n    orders: {{port: {port}}}\n  cron:\n    tick: {{schedule: \"@every 1s\"}}\n",
         server.address(),
         receiver.uri("")

@@ -8,10 +8,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+#[cfg(feature = "kafka")]
+use penstock::api::event_bus::KafkaBus;
 use penstock::api::event_bus::{JetstreamBus, RedisBus};
 use penstock::api::secret::Unresolved;
 use penstock::api::{FieldPath, Problems};
 use penstock::buses::embedded::{Embedded, config::Config};
+#[cfg(feature = "kafka")]
+use penstock::buses::kafka;
 use penstock::buses::{jetstream, redis};
 use penstock::event::{Data, Draft, Event};
 use penstock::fault::{Fault, FaultKind};
@@ -27,6 +31,8 @@ use penstock::task::{self, Clock, Shutdown};
 use penstock::telemetry::Metrics;
 
 use super::{topic, until};
+#[cfg(feature = "kafka")]
+use crate::support::KafkaServer;
 use crate::support::{NatsServer, RedisServer};
 
 /// A store that dies after so many writes: the next one is never answered, written or not.
@@ -292,6 +298,35 @@ impl World for OnRedis {
     }
 }
 
+/// So many partitions, each with an order of its own.
+#[cfg(feature = "kafka")]
+struct OnKafka(Arc<KafkaServer>, i32);
+
+#[cfg(feature = "kafka")]
+#[async_trait]
+impl World for OnKafka {
+    async fn open(&self) -> Place {
+        let raw = KafkaBus { brokers: self.0.address(), partitions: Some(self.1), ..KafkaBus::default() };
+        let mut problems = Problems::new();
+        let config = kafka::config::Config::parse(&raw, &FieldPath::root(), &Unresolved, &mut problems);
+        assert!(problems.is_empty(), "{problems}");
+        let bus = Arc::new(kafka::Kafka::open(config.of_bus("default", "test"), Clock::system()).await.unwrap());
+        Place { bus: bus.clone(), store: bus }
+    }
+
+    fn unit(&self) -> Duration {
+        UNIT
+    }
+
+    fn clock(&self) -> Clock {
+        Clock::system()
+    }
+
+    async fn pass(&self, time: Duration) {
+        task::sleep(time).await;
+    }
+}
+
 /// Publishes an event on one of the topics.
 async fn publish(bus: &dyn Bus, name: usize, id: &str, key: &str) {
     let data = format!("{{\"key\":\"{key}\"}}");
@@ -301,12 +336,21 @@ async fn publish(bus: &dyn Bus, name: usize, id: &str, key: &str) {
     assert!(matches!(answer, flow::Published::At(_)), "{answer:?}");
 }
 
+/// The parts of the topics, each with the place of its topic.
+async fn parts(bus: &dyn Bus) -> Vec<(usize, Topic)> {
+    let mut parts = Vec::new();
+    for (name, topic) in topics().iter().enumerate() {
+        parts.extend((0..bus.parts(topic).await.unwrap()).map(|number| (name, topic.part(number))));
+    }
+    parts
+}
+
 /// Everything that is on the topics.
 async fn published(bus: &dyn Bus) -> Vec<Published> {
     let mut stream = Vec::new();
-    for (name, topic) in topics().iter().enumerate() {
-        let Some(end) = bus.end(topic).await.unwrap().position else { continue };
-        let mut reader = bus.read(topic, None).await.unwrap();
+    for (name, topic) in parts(bus).await {
+        let Some(end) = bus.end(&topic).await.unwrap().position else { continue };
+        let mut reader = bus.read(&topic, None).await.unwrap();
         let mut last = None;
         while last < Some(end) {
             for read in reader.next().await.unwrap() {
@@ -344,7 +388,7 @@ async fn join(
 async fn is_done(Place { bus, store }: &Place) -> bool {
     let Some(head) = store.get(b"join/router/head/default/t/0").await.unwrap() else { return false };
     let head: serde_json::Value = serde_json::from_slice(&head.value).unwrap();
-    for topic in topics() {
+    for (_, topic) in parts(&**bus).await {
         let Some(end) = bus.end(&topic).await.unwrap().position else { continue };
         // Of those that the condition names.
         let Some(applied) = head["applied"].get(topic.as_str()) else { continue };
@@ -441,6 +485,36 @@ async fn crashes_between_any_two_writes_change_nothing_on_redis() {
     for (seed, case) in (0..).zip(CASES) {
         play(&OnRedis(RedisServer::start(&[])), case, seed, Some(3)).await;
     }
+}
+
+#[cfg(feature = "kafka")]
+#[tokio::test(flavor = "multi_thread")]
+async fn crashes_between_any_two_writes_change_nothing_on_kafka() {
+    // Each life fences off the one before, which takes brokers a second or so: one case, and longer lives.
+    play(&OnKafka(Arc::new(KafkaServer::start()), 2), CASES[0], 0, Some(8)).await;
+}
+
+#[cfg(feature = "kafka")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_in_partitions_that_were_added_is_joined_after_a_restart() {
+    let world = OnKafka(KafkaServer::shared(), 1);
+    let Place { bus, store } = world.open().await;
+    let (shelf, trigger) = (Arc::new(Shelf::default()), named("0", case("a && b", 0), Duration::from_secs(60)));
+    let router = async || join(trigger.clone(), shelf.clone(), &bus, store.clone(), &world.clock()).await.run().await;
+    publish(&*bus, 0, "a", "k").await;
+    tokio::select! {
+        ended = router() => panic!("it ended by itself: {ended:?}"),
+        () = until("one waits", async || !store.scan(b"join/router/held/", 1).await.unwrap().is_empty()) => {}
+    }
+    world.0.add_partitions("default-shop-b", 2).await;
+    world.0.transact("default-shop-b", 1, &["b"], true).await;
+    tokio::select! {
+        ended = router() => panic!("it ended by itself: {ended:?}"),
+        () = until("both are delivered", async || !shelf.0.lock().unwrap().is_empty()) => {}
+    }
+    let taken = shelf.0.lock().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(taken, ["a=default-shop-a/0-0,b=default-shop-b/1-0"]);
+    bus.close().await.unwrap();
 }
 
 /// A batch is stateful without a join: matches of one event, in batches of three and what is left over.

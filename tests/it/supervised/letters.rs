@@ -46,6 +46,17 @@ async fn are_worked_on(bus: &str) {
     // The next component process has the letters, too. Killed, it might not have noted yet which ones are settled.
     children::find(process.pid(), "component").unwrap().signal(Signal::TERM);
     eventually("the last one is told", || tells(&["list"], "1 dead letter\n")).await;
+    assert_eq!(process.stop().await, Some(0));
+    let files = [folder.path(), &folder.path().join("data")].map(|path| path.display().to_string());
+    let (_, told) = dlq(&["list", "-f", &files[0], "--data-dir", &files[1], "--dapr"]).await;
+    assert!(told.ends_with("1 dead letter\n"), "nobody runs, so the bus can be opened: {told}");
+
+    let process = Run::new(folder.path()).with(through_daprd()).start().await;
+    let admin = process.admin("").replace("http://", "");
+    let tells = async |arguments: &[&str], end: &str| {
+        let (_, told) = dlq(&[arguments, &["--admin", &admin]].concat()).await;
+        told.ends_with(end)
+    };
     eventually("it is sent to all", || tells(&["replay", "--all", "--to", "topic"], ": 1 sent again, 0 not\n")).await;
     eventually("all who read the topic get it", || async {
         [sink.ids("/good"), sink.ids("/bad")].iter().all(|ids| ids.last().is_some_and(|id| id == "e3"))

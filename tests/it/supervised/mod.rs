@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "the task room is the library's own")]
 
 mod children;
+mod components;
 mod end;
 pub mod flow;
 mod foreign;

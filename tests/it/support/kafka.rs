@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tempfile::TempDir;
 
@@ -75,7 +75,8 @@ impl KafkaServer {
         server
     }
 
-    /// The broker that tests share which leave it alone; it lives as long as one of them does.
+    /// The broker that tests share which leave it alone; it lives as long as one of them does. Each gives its bus a name
+    /// or a namespace that no other has: what one router joins is what another one of the same bus would give up.
     pub fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<KafkaServer>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -135,7 +136,12 @@ impl KafkaServer {
         let folder = self.folder.path();
         let mut command = java();
         command.arg("kafka.Kafka").arg(folder.join("server.properties"));
-        self.server.run(&mut command, self.port, &folder.join("log"));
+        let log = folder.join("log");
+        self.server.run(&mut command, self.port, &log);
+        // It opens one port after the other.
+        for port in [self.sasl_port, self.tls_port] {
+            self.server.listens(port, &log);
+        }
     }
 
     /// SIGKILL.
@@ -188,6 +194,26 @@ impl KafkaServer {
         for sent in sending.collect::<Vec<_>>() {
             sent.await.unwrap().map_err(|(error, _)| error).unwrap();
         }
+    }
+
+    /// Gives a topic so many partitions.
+    pub async fn add_partitions(&self, topic: &str, count: usize) {
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
+        self.admin().create_partitions(&[NewPartitions::new(topic, count)], &options).await.unwrap().remove(0).unwrap();
+    }
+
+    /// Sends messages in one transaction, and commits it or rolls it back.
+    pub async fn transact(&self, topic: &str, partition: i32, payloads: &[&str], commit: bool) {
+        const PATIENCE: Duration = Duration::from_secs(30);
+        let producer: FutureProducer = self.client().set("transactional.id", "tester").create().unwrap();
+        producer.init_transactions(PATIENCE).unwrap();
+        producer.begin_transaction().unwrap();
+        for payload in payloads {
+            let record: FutureRecord<'_, (), _> = FutureRecord::to(topic).partition(partition).payload(*payload);
+            producer.send(record, PATIENCE).await.unwrap();
+        }
+        let ended = if commit { producer.commit_transaction(PATIENCE) } else { producer.abort_transaction(PATIENCE) };
+        ended.unwrap();
     }
 
     pub async fn delete_topic(&self, topic: &str) {

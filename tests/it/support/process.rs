@@ -80,21 +80,24 @@ impl Process {
     }
 
     /// Waits until the process has ended by itself; the exit code, if it was not a signal.
-    pub async fn ended(self) -> Option<i32> {
-        let Self { child, log: _log, copies: _ } = self;
-        wait(child).await
+    pub async fn ended(mut self) -> Option<i32> {
+        self.exit_code().await
     }
 
     /// Waits until the process has ended by itself; its exit code and everything it printed.
-    pub async fn log_when_ended(self) -> (Option<i32>, String) {
-        let Self { child, log, copies } = self;
-        let code = wait(child).await;
-        for copy in copies {
+    pub async fn log_when_ended(mut self) -> (Option<i32>, String) {
+        let code = self.exit_code().await;
+        for copy in &mut self.copies {
             // A child of its own that outlives it keeps the pipe open.
             timeout(PATIENCE, copy).await.expect("whoever has its output closes it").unwrap();
         }
-        let text = log.0.lock().unwrap().clone();
-        (code, text)
+        (code, self.log())
+    }
+
+    /// One that never ends fails the test, which shows what it printed.
+    async fn exit_code(&mut self) -> Option<i32> {
+        let child = self.child.get_mut().unwrap();
+        timeout(PATIENCE, child.wait()).await.expect("the process ends").unwrap().code()
     }
 
     /// SIGKILL, and waits until the process is gone.
@@ -108,12 +111,6 @@ impl Process {
         self.signal(Signal::TERM);
         self.ended().await
     }
-}
-
-/// The exit code of a process that is about to end. One that never does fails the test, which shows what it printed.
-async fn wait(child: Mutex<Child>) -> Option<i32> {
-    let mut child = child.into_inner().unwrap();
-    timeout(PATIENCE, child.wait()).await.expect("the process ends").unwrap().code()
 }
 
 async fn copy(from: impl tokio::io::AsyncBufRead + Unpin, log: Arc<Mutex<String>>) {

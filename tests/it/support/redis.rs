@@ -1,9 +1,8 @@
 //! A real redis-server that writes each event to its disk, on a free port and a directory of its own.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::fs;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -42,22 +41,12 @@ impl RedisServer {
             .arg("--dir")
             .arg(folder)
             .args(&self.more);
-        self.server.run(&mut command, self.port, &folder.join("log"));
-        self.has_loaded();
-    }
-
-    /// Waits until it has read its data: it listens before, and refuses every command until then.
-    fn has_loaded(&self) {
-        loop {
-            let mut answer = [0; 64];
-            let mut connection = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-            connection.write_all(b"PING\r\n").unwrap();
-            connection.set_read_timeout(Some(PATIENCE)).unwrap();
-            // One that wants TLS or a login says so only when it is done.
-            let length = connection.read(&mut answer).unwrap_or(0);
-            if !answer[..length].starts_with(b"-LOADING") {
-                return;
-            }
+        let log = folder.join("log");
+        self.server.run(&mut command, self.port, &log);
+        // It listens before it has read its data, and refuses every command until then.
+        let started = Instant::now();
+        while !fs::read_to_string(&log).unwrap().contains("Ready to accept connections") {
+            assert!(started.elapsed() < PATIENCE, "redis-server does not read its data");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -96,7 +85,7 @@ impl Sentinel {
             folder.path().display(),
             master.port,
         );
-        std::fs::write(&file, settings).unwrap();
+        fs::write(&file, settings).unwrap();
         let mut server = Server::default();
         let mut command = Command::new("redis-server");
         server.run(command.arg(&file).arg("--sentinel"), port, &folder.path().join("log"));

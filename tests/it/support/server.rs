@@ -20,13 +20,19 @@ impl Server {
     pub fn run(&mut self, command: &mut Command, port: u16, log: &Path) {
         let file = File::create(log).unwrap();
         let spawned = command.stdout(file.try_clone().unwrap()).stderr(file).spawn();
-        let child = self.0.insert(spawned.expect("the server is installed (`make tools`)"));
+        self.0 = Some(spawned.expect("the server is installed (`make tools`)"));
+        self.listens(port, log);
+    }
+
+    /// Waits until it listens on `port`, too.
+    pub fn listens(&mut self, port: u16, log: &Path) {
+        let child = self.0.as_mut().expect("the server was started");
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             let ended = child.try_wait().unwrap();
             let said = || fs::read_to_string(log).unwrap_or_default();
             let starts = ended.is_none() && started.elapsed() < PATIENCE;
-            assert!(starts, "{} does not start:\n{}", command.get_program().display(), said());
+            assert!(starts, "the server does not listen on {port}:\n{}", said());
             std::thread::sleep(Duration::from_millis(10));
         }
     }

@@ -303,7 +303,7 @@ fn a_bus_names_a_component_of_its_namespace_that_is_a_pubsub() {
         &component("{name: broker, namespace: other}", "pubsub.redis"),
         &[
             "4:20: warning: EventBus default/default: spec.component.name: no Component \"broker\" among the documents (there: other/broker)",
-            "6:1: warning: Component other/broker: ignored: no EventBus names this Component (spec.component.name)",
+            "6:1: warning: Component other/broker: ignored: no EventBus names this Component (spec.component.name), and no sink refers to it",
         ],
     );
 }
@@ -314,12 +314,17 @@ fn joins_need_a_bus_that_is_read_again_in_order() {
         "{inputs: {a: {eventSource: shop, event: a}, b: {eventSource: shop, event: b}}, subscribers: [{topic: t}]}";
     let join = ("Trigger", "t", trigger);
     assert_eq!(set(&[join]), [""; 0]);
-    for bus in ["{embedded: {}}", "{jetstream: {url: \"nats://n\"}}", "{redis: {address: \"r:6379\"}}"] {
+    for bus in [
+        "{embedded: {}}",
+        "{jetstream: {url: \"nats://n\"}}",
+        "{redis: {address: \"r:6379\"}}",
+        "{kafka: {brokers: \"k:9092\"}}",
+    ] {
         assert_eq!(set(&[join, ("EventBus", "default", bus)]), [""; 0], "{bus}");
     }
     let found = set(&[join, ("EventBus", "default", "{component: {type: pubsub.kafka}}")]);
     let refusal =
-        "spec.subscribers[0]: joining or gathering events on this bus (embedded, jetstream, redis can) is not";
+        "spec.subscribers[0]: joining or gathering events on this bus (embedded, jetstream, kafka, redis can) is not";
     assert!(found.iter().any(|line| line.contains(refusal)), "{found:?}");
 }
 

@@ -1,12 +1,13 @@
 //! What daprd and the workloads are told: the documents, written as Dapr Components and plans. Pure.
 
-use std::collections::BTreeSet;
+mod sinks;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value as Json, json};
 
 use crate::api::event_bus::BusSpec;
 use crate::api::event_source::EventSourceSpec;
-use crate::api::problem::alternatives;
 use crate::api::{FieldPath, Problems, Secret, SecretValue, Secrets};
 use crate::catalog::BusConfig;
 use crate::cli::dlq::Index;
@@ -56,7 +57,7 @@ impl Command {
 /// Writes documents of which everything is right to run in one process. What daprd's way has no place for
 /// is reported.
 pub fn layout(documents: &Documents, plan: &Plan, secrets: &dyn Secrets, report: &mut Report) -> Layout {
-    let writer = Writer { documents, plan, secrets, layout: Layout::default() };
+    let writer = Writer { documents, plan, secrets, layout: Layout::default(), sinks: BTreeMap::new() };
     writer.write(report)
 }
 
@@ -73,6 +74,8 @@ struct Writer<'a> {
     plan: &'a Plan,
     secrets: &'a dyn Secrets,
     layout: Layout,
+    /// The Components that sinks refer to, by namespace and name; what they are called beside this flow's own.
+    sinks: BTreeMap<(String, String), String>,
 }
 
 impl Writer<'_> {
@@ -100,7 +103,7 @@ impl Writer<'_> {
                 let plan = layout::intake_plan(&endpoint.bus, &feeds);
                 self.layout.workloads.push(Workload { command: Command::Intake, name: name(Command::Intake), plan });
             }
-            if let Some(plan) = self.router(index, &endpoint) {
+            if let Some(plan) = self.router(index, &endpoint, report) {
                 self.layout.workloads.push(Workload { command: Command::Router, name: name(Command::Router), plan });
             }
         }
@@ -151,11 +154,7 @@ impl Writer<'_> {
             [] => {
                 let known: Vec<&str> = self.documents.components.iter().map(|known| known.name.as_str()).collect();
                 let message = format!("there is no Component {name:?} in the files");
-                let help = match known.as_slice() {
-                    [] => "its YAML belongs to the files (-f), as do those of the flow".to_owned(),
-                    known => alternatives(name, known),
-                };
-                problems.push_help(&path, message, help);
+                problems.push_help(&path, message, sinks::known_or_missing(name, &known));
             }
             [component] => match layout::described(&component.spec) {
                 Ok(described) => *raw = described,
@@ -205,7 +204,7 @@ impl Writer<'_> {
     }
 
     /// The plan of a bus's router; `None` when nobody reads from the bus.
-    fn router(&self, index: usize, names: &Names) -> Option<Json> {
+    fn router(&mut self, index: usize, names: &Names, report: &mut Report) -> Option<Json> {
         let bus = &self.plan.buses[index];
         let mut triggers: Vec<Json> = Vec::new();
         for document in self.documents.triggers.iter().filter(|trigger| self.is_on(trigger, bus)) {
@@ -218,10 +217,10 @@ impl Writer<'_> {
         if triggers.is_empty() {
             return None;
         }
+        let sinks = self.sinks(&bus.triggers, report);
         let (namespace, name) = bus.name.split_once('/').unwrap_or(("", &bus.name));
         let (spec, _) = self.bus_spec(&bus.name);
         let event_bus = EventBus { name, namespace, spec: without_nulls(object(&spec).into()) };
-        let sinks = Vec::new();
         let (bus, state) = (names.bus.as_str(), names.state.as_deref());
         Some(layout::router_plan(Router { bus, state, group: CONSUMER_GROUP, event_bus, triggers, sinks }))
     }

@@ -219,3 +219,41 @@ spec:
         "{report}"
     );
 }
+
+#[test]
+fn components_that_sinks_refer_to_are_copied_once_with_their_secrets() {
+    let component = |name: &str, ty: &str| {
+        format!(
+            "---\napiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {{name: {name}}}\nspec: {{type: {ty}, version: v1, \
+             metadata: [{{name: url, value: 'http://u:hunter2@h'}}]}}\n"
+        )
+    };
+    let reference = |name: &str| format!("ref: {{apiVersion: dapr.io/v1alpha1, kind: Component, name: {name}}}");
+    let subscribers = format!(
+        "[{{name: one, sink: {{{hook}}}, deadLetterSink: {{{broker}}}}}, {{name: two, sink: {{{hook}}}}}]",
+        hook = reference("hook"),
+        broker = reference("broker"),
+    );
+    let trigger = FLOW.split("---\n").nth(1).unwrap();
+    let trigger = trigger.replace("[{name: ship, sink: {uri: 'http://127.0.0.1:1/'}}]", &subscribers);
+    let yaml = format!("{trigger}{}", component("hook", "bindings.http"));
+    let (layout, report) = written(&format!("{yaml}{}", component("broker", "pubsub.redis")));
+    assert_eq!(report, "");
+    let made: Vec<(&str, &str)> =
+        layout.components.iter().map(|component| (component.name.as_str(), component.ty.as_str())).collect();
+    let ours = ("default.default-state", "state.eventbus.embedded");
+    let expected =
+        [("default.default", "pubsub.eventbus.embedded"), ours, ("broker", "pubsub.redis"), ("hook", "bindings.http")];
+    assert_eq!(made.iter().collect::<BTreeSet<_>>(), expected.iter().collect());
+    assert!(layout.components.iter().all(|component| !component.to_string().contains("hunter2")));
+    let named: Vec<&Json> =
+        layout.workloads[0].plan["sinks"].as_array().unwrap().iter().map(|sink| &sink["component"]).collect();
+    assert_eq!(named, ["broker", "hook"]);
+
+    let (_, report) = written(&yaml);
+    let error = "spec.subscribers[0]: there is no Component \"broker\" in the files";
+    assert!(report.contains(error), "{report}");
+    let (_, report) = written(&format!("{yaml}{}", component("broker", "state.redis")));
+    let error = "the Component \"broker\" cannot be delivered to: \"state.redis\" is neither a binding nor a pub/sub";
+    assert!(report.contains(error), "{report}");
+}

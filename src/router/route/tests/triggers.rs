@@ -50,9 +50,9 @@ fn the_trigger_of_the_proposal_is_read_as_it_stands() {
     };
     assert_eq!(verdicts(r#"{"body": {"value": 50.5}, "bucket": "other"}"#), [Verdict::Yes, Verdict::No]);
     assert_eq!(verdicts(r#"{"body": {"value": 50}, "bucket": "func1-input2"}"#), [Verdict::No, Verdict::Yes]);
-    let component = |name: &str| Target::Component {
+    let component = |name: &str, topic: &str| Target::Component {
         reference: object(dapr(name)),
-        topic: None,
+        topic: Some(topic.to_owned()),
         operation: None,
         metadata: std::collections::BTreeMap::new(),
     };
@@ -69,10 +69,10 @@ fn the_trigger_of_the_proposal_is_read_as_it_stands() {
     check(
         1,
         &[0],
-        component("func2-kafka-input-binding"),
-        DeadLetter::Targets(vec![component("dead-letter-kafka-pubsub")]),
+        component("func2-kafka-input-binding", "func1-1"),
+        DeadLetter::Targets(vec![component("dead-letter-kafka-pubsub", "func1-1-dlq")]),
     );
-    check(2, &[0, 1], component("func3-kafka-input-binding"), DeadLetter::Generated);
+    check(2, &[0, 1], component("func3-kafka-input-binding", "func1-2"), DeadLetter::Generated);
 }
 
 #[test]
