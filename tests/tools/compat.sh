@@ -13,4 +13,5 @@ done
 
 echo "Dapr's conformance tests" >&2
 nats="$(echo "$tools"/nats-server-*[0-9])"
-(cd tests/tools/conformance && GONOSUMDB='github.com/dapr/*' CGO_ENABLED=0 NATS_SERVER="$nats" go test -count=1 ./...)
+kafka="$(echo "$tools"/kafka-*[0-9])"
+(cd tests/tools/conformance && GONOSUMDB='github.com/dapr/*' CGO_ENABLED=0 NATS_SERVER="$nats" KAFKA="$kafka" go test -count=1 ./...)

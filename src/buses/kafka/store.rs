@@ -41,6 +41,8 @@ pub(super) struct Desk {
     table: Table,
     /// The next offset to read.
     next: i64,
+    /// The table has everything before this offset: all that was there when the last write from here was made, and that.
+    known: i64,
     reader: Option<BaseConsumer<Listener>>,
     writer: Option<BaseProducer<Outcome>>,
 }
@@ -164,11 +166,8 @@ impl Desk {
             match reader.poll(PATIENCE / 50) {
                 Some(Ok(message)) => {
                     self.next = message.offset() + 1;
-                    let Some(key) = message.key().map(Bytes::copy_from_slice) else { continue };
-                    let revision = Revision(u64::try_from(message.offset()).unwrap_or_default());
-                    match message.payload() {
-                        Some(value) => drop(self.table.insert(key, (revision, Bytes::copy_from_slice(value)))),
-                        None => drop(self.table.remove(&key)),
+                    if let Some(key) = message.key() {
+                        self.learn(message.offset(), key, message.payload());
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => break,
@@ -223,7 +222,7 @@ impl Desk {
 
     fn judge(&self, batch: &[Write]) -> Result<(), Fault> {
         for write in batch {
-            let found = self.table.get(&write.key).map(|(revision, _)| *revision);
+            let found = self.revision(&write.key);
             let holds = match write.expect {
                 Expect::Anything => true,
                 Expect::Absent => found.is_none(),
@@ -237,13 +236,34 @@ impl Desk {
         Ok(())
     }
 
-    fn note(&mut self, batch: &[Write], revisions: &[Revision]) {
-        for (write, revision) in batch.iter().zip(revisions) {
-            match &write.value {
-                Some(value) => drop(self.table.insert(write.key.clone(), (*revision, value.clone()))),
-                None => drop(self.table.remove(&write.key)),
-            }
+    /// Takes in what was read. A commit is told before the last of it can be read: what was written before must not
+    /// come in its stead.
+    pub(super) fn learn(&mut self, offset: i64, key: &[u8], value: Option<&[u8]>) {
+        if offset >= self.known {
+            self.put(offset, Bytes::copy_from_slice(key), value.map(Bytes::copy_from_slice));
         }
+    }
+
+    /// Takes in what was written from here, by a writer that nobody has fenced off: nobody else wrote since it began.
+    pub(super) fn note(&mut self, batch: &[Write], revisions: &[Revision]) {
+        for (write, Revision(revision)) in batch.iter().zip(revisions) {
+            let offset = i64::try_from(*revision).unwrap_or(i64::MAX);
+            self.put(offset, write.key.clone(), write.value.clone());
+            self.known = self.known.max(offset.saturating_add(1));
+        }
+    }
+
+    fn put(&mut self, offset: i64, key: Bytes, value: Option<Bytes>) {
+        let revision = Revision(u64::try_from(offset).unwrap_or_default());
+        match value {
+            Some(value) => drop(self.table.insert(key, (revision, value))),
+            None => drop(self.table.remove(&key)),
+        }
+    }
+
+    /// The revision of a value.
+    pub(super) fn revision(&self, key: &[u8]) -> Option<Revision> {
+        self.table.get(key).map(|(revision, _)| *revision)
     }
 }
 

@@ -1,8 +1,10 @@
 use serde_json::{Value as Json, json};
 
 use super::config::{CLIENT_SETTINGS, Config};
+use super::store::Desk;
 use crate::api::secret::Unresolved;
 use crate::api::{FieldPath, Problems};
+use crate::flow::{Expect, Revision, Write};
 
 fn check(settings: &Json, expected: &[&str]) -> Config {
     let raw = serde_json::from_value(settings.clone()).unwrap();
@@ -31,4 +33,20 @@ fn what_is_wrong_is_named() {
     );
     check(&json!({"brokers": "a:1", "config": {"acks": "0"}}), &["k.config.acks: \"acks\" cannot be set here"]);
     assert!(CLIENT_SETTINGS.is_sorted());
+}
+
+#[test]
+fn what_was_written_from_here_does_not_give_way_to_what_was_there_before() {
+    let mut desk = Desk::default();
+    let write = |value: Option<&'static str>| {
+        [Write { key: "k".into(), value: value.map(Into::into), expect: Expect::Anything }]
+    };
+    desk.note(&write(Some("first")), &[Revision(4)]);
+    desk.note(&write(None), &[Revision(6)]);
+    // The brokers still hand out the one before, and nothing of the one that was told to be committed.
+    desk.learn(4, b"k", Some(b"first"));
+    assert_eq!(desk.revision(b"k"), None);
+    desk.learn(6, b"k", None);
+    desk.learn(8, b"k", Some(b"another's"));
+    assert_eq!(desk.revision(b"k"), Some(Revision(8)));
 }

@@ -25,6 +25,14 @@ const STAMPED: &str = "LogAppendTime";
 /// How long one look for the leaders of a new topic waits for the next.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// What is waited for of a topic.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    Seen,
+    /// Every partition has a leader.
+    Led,
+}
+
 /// The topics that are known to be there.
 pub(super) struct Topics {
     cluster: Arc<Cluster>,
@@ -135,18 +143,19 @@ impl Topics {
             Some(Err((_, code))) => {
                 let refused = coded(OPERATION, code);
                 match refused.kind() {
-                    FaultKind::Conflict => Ok(()),
+                    // Somebody else may have made it just now. One that is there is taken though it lacks leaders.
+                    FaultKind::Conflict => self.wait(name, Until::Seen).await,
                     // Whoever may use a topic need not be one who may make topics.
-                    FaultKind::Denied => self.wait(name).await.map_err(|_| refused),
+                    FaultKind::Denied => self.wait(name, Until::Led).await.map_err(|_| refused),
                     _ => Err(refused),
                 }
             }
-            _ => self.wait(name).await,
+            _ => self.wait(name, Until::Led).await,
         }
     }
 
-    /// Waits until every partition has a leader.
-    async fn wait(&self, name: &str) -> Result<(), Fault> {
+    /// Waits until the brokers that are asked have heard of a topic, or have heard who leads it.
+    async fn wait(&self, name: &str, until: Until) -> Result<(), Fault> {
         let elapsed = task::stopwatch();
         loop {
             let (cluster, topic) = (self.cluster.clone(), name.to_owned());
@@ -155,7 +164,7 @@ impl Topics {
                 let found = found.map_err(|error| fault(OPERATION, error))?;
                 numbers(&found, &topic)?;
                 let leads = |entry: &MetadataTopic| entry.partitions().iter().all(|partition| partition.leader() >= 0);
-                Ok(found.topics().iter().all(leads))
+                Ok(until == Until::Seen || found.topics().iter().all(leads))
             };
             match task::blocking(OPERATION, look).await {
                 Ok(true) => return Ok(()),

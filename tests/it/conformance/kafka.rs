@@ -220,6 +220,24 @@ async fn what_others_write_is_an_event_or_becomes_one() {
     bus.close().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_two_make_at_once_can_be_used_by_both() {
+    let shared = Shared::start();
+    let (one, two) = (shared.bus().await, shared.bus().await);
+    for round in 0..5 {
+        let topic = topic(&format!("raced-{round}"));
+        let (mut subscriber, sent) =
+            tokio::join!(subscribe(&*one, &topic, "g", 10), publish(&*two, &topic, ["1".to_owned()]));
+        assert!(matches!(sent[0], Published::At(_)));
+        // One round is enough to see that what was sent comes.
+        if round == 0 {
+            ack_all(take(&mut *subscriber, 1).await);
+        }
+    }
+    one.close().await.unwrap();
+    two.close().await.unwrap();
+}
+
 /// Not a test but the process that is killed: it takes events, says so, and does nothing more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "started, and killed, by its parent"]

@@ -1,16 +1,16 @@
 // Dapr's own conformance tests of pub/sub and state components, against the sockets that Penstock serves,
 // through the client with which daprd uses pluggable components.
 //
-// PENSTOCK_BINARY is the binary; NATS_SERVER a nats-server, for the bus on JetStream.
+// PENSTOCK_BINARY is the binary; NATS_SERVER a nats-server, for the bus on JetStream; KAFKA the folder of Kafka's jars.
 package conformance
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,15 +51,52 @@ func TestEmbedded(t *testing.T) {
 }
 
 func TestJetStream(t *testing.T) {
-	server := os.Getenv("NATS_SERVER")
-	if server == "" {
-		t.Fatal("NATS_SERVER is not set")
-	}
-	port := freePort(t)
-	start(t, exec.Command(server, "-js", "-a", "127.0.0.1", "-p", fmt.Sprint(port), "-sd", t.TempDir()))
-	address := fmt.Sprintf("127.0.0.1:%d", port)
+	address := freeAddress(t)
+	_, port, _ := net.SplitHostPort(address)
+	start(t, exec.Command(setting(t, "NATS_SERVER"), "-js", "-a", "127.0.0.1", "-p", port, "-sd", t.TempDir()))
 	reachable(t, "tcp", address)
 	conform(t, "eventbus.jetstream", map[string]string{"url": "nats://" + address})
+}
+
+func TestRedis(t *testing.T) {
+	address := freeAddress(t)
+	_, port, _ := net.SplitHostPort(address)
+	start(t, exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", t.TempDir(),
+		"--appendonly", "yes", "--appendfsync", "always"))
+	reachable(t, "tcp", address)
+	conform(t, "eventbus.redis", map[string]string{"address": address})
+}
+
+func TestKafka(t *testing.T) {
+	address, controller, folder := freeAddress(t), freeAddress(t), t.TempDir()
+	properties := filepath.Join(folder, "server.properties")
+	settings := []string{
+		"process.roles=broker,controller",
+		"node.id=1",
+		"controller.quorum.voters=1@" + controller,
+		"listeners=PLAINTEXT://" + address + ",CONTROLLER://" + controller,
+		"advertised.listeners=PLAINTEXT://" + address,
+		"controller.listener.names=CONTROLLER",
+		"log.dirs=" + filepath.Join(folder, "data"),
+		"offsets.topic.replication.factor=1",
+		"offsets.topic.num.partitions=1",
+		"transaction.state.log.replication.factor=1",
+		"transaction.state.log.min.isr=1",
+		"transaction.state.log.num.partitions=1",
+		"group.initial.rebalance.delay.ms=0",
+		"auto.create.topics.enable=false",
+	}
+	require.NoError(t, os.WriteFile(properties, []byte(strings.Join(settings, "\n")), 0o600))
+	java := func(arguments ...string) *exec.Cmd {
+		jars := filepath.Join(setting(t, "KAFKA"), "*")
+		return exec.Command("java", append([]string{"-Xmx256m", "-XX:+UseSerialGC", "-cp", jars}, arguments...)...)
+	}
+	format := java("kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", properties)
+	said, err := format.CombinedOutput()
+	require.NoError(t, err, string(said))
+	start(t, java("kafka.Kafka", properties))
+	reachable(t, "tcp", address)
+	conform(t, "eventbus.kafka", map[string]string{"brokers": address})
 }
 
 func conform(t *testing.T, kind string, settings map[string]string) {
@@ -93,10 +130,7 @@ func conform(t *testing.T, kind string, settings map[string]string) {
 
 // serve starts the binary and waits for the socket of the kind.
 func serve(t *testing.T, kind string) string {
-	binary := os.Getenv("PENSTOCK_BINARY")
-	if binary == "" {
-		t.Fatal("PENSTOCK_BINARY is not set")
-	}
+	binary := setting(t, "PENSTOCK_BINARY")
 	// The path of a socket may have 107 bytes only.
 	folder, err := os.MkdirTemp("", "conf")
 	require.NoError(t, err)
@@ -132,12 +166,20 @@ func reachable(t *testing.T, network, address string) {
 		}
 		connection.Close()
 		return true
-	}, 30*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 }
 
-func freePort(t *testing.T) int {
+func freeAddress(t *testing.T) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	return listener.Addr().String()
+}
+
+func setting(t *testing.T, name string) string {
+	value := os.Getenv(name)
+	if value == "" {
+		t.Fatal(name + " is not set")
+	}
+	return value
 }
