@@ -195,6 +195,6 @@ pub fn frame_message(data: &[u8]) {
 /// YAML with objects, as `check` judges it.
 pub fn yaml_documents(mut data: &[u8]) {
     let (documents, mut report) = documents::load(&["-".into()], &mut data);
-    check::judge(&documents, &Unresolved, &mut report);
+    check::judge(&documents, check::Access::Own, &Unresolved, &mut report);
     drop(report.findings());
 }

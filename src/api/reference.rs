@@ -20,6 +20,13 @@ pub struct ObjectRef {
     pub namespace: Option<String>,
 }
 
+impl ObjectRef {
+    /// Whether it is to a Component of Dapr's. By group and kind: the version may change.
+    pub fn is_component(&self) -> bool {
+        self.api_version.starts_with("dapr.io/") && self.kind == "Component"
+    }
+}
+
 /// Where events are delivered to: an object, an address, or both (an address relative to the object's).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -12,7 +12,7 @@ use super::interest::Interests;
 use super::kept::{Kept, Sent};
 use super::queue::{Key, Queue};
 use super::resource::{CHILDREN, Resource, SECRET};
-use super::world::{State, World};
+use super::world::{Change, State, World};
 use crate::fault::{Fault, FaultKind};
 use crate::telemetry::Operator as Counts;
 
@@ -89,11 +89,17 @@ impl Writer<'_> {
     /// told now.
     fn note(&self, resource: &Resource, answer: Sent) {
         let (place, object) = Kept::of(resource, answer);
-        if let Some(change) = self.world.answered(resource, place, object) {
-            let mut others = self.interests.others(resource, &change);
-            others.remove(self.by);
-            self.queue.add(others);
-        }
+        let Some(change) = self.world.answered(resource, place, object) else { return };
+        let mut others = self.interests.others(resource, &change);
+        others.remove(self.by);
+        // Somebody has written it since we looked, and a watch that begins anew finds nothing that it would tell.
+        others.extend((self.is_about(resource, &change) && !change.is_aside()).then(|| self.by.clone()));
+        self.queue.add(others);
+    }
+
+    /// Whether the object that has changed is the one that is looked at.
+    fn is_about(&self, resource: &Resource, change: &Change) -> bool {
+        Interests::own(resource, change).as_ref() == Some(self.by)
     }
 
     async fn create(&self, owner: &Owner, child: &Child) -> Result<(), Fault> {

@@ -83,18 +83,24 @@ impl Interests {
         self.in_object(&Watched::new(resource, namespace, name))
     }
 
-    /// Everybody whom a change of an object concerns.
-    pub fn concerned(&self, resource: &Resource, change: &Change) -> BTreeSet<Key> {
-        let (namespace, name) = &change.place;
-        let mut keys = self.others(resource, change);
+    /// The object itself, when it is one that is looked at.
+    pub fn own(resource: &Resource, change: &Change) -> Option<Key> {
         let own = [
             (EVENT_SOURCE, Subject::EventSource),
             (TRIGGER, Subject::Trigger),
             (EVENT_BUS, Subject::Bus),
             (CLUSTER_EVENT_BUS, Subject::Bus),
         ];
+        let (namespace, name) = &change.place;
         let own = own.into_iter().find(|(known, _)| resource.is(*known));
-        keys.extend(own.map(|(_, subject)| Key::new(subject, namespace, name)));
+        own.map(|(_, subject)| Key::new(subject, namespace, name))
+    }
+
+    /// Everybody whom a change of an object concerns.
+    pub fn concerned(&self, resource: &Resource, change: &Change) -> BTreeSet<Key> {
+        let namespace = &change.place.0;
+        let mut keys = self.others(resource, change);
+        keys.extend(Self::own(resource, change));
         for object in [&change.before, &change.after].into_iter().flatten() {
             let Some((kind, name)) = object.owner().and_then(|of| of.split_once(' ')) else { continue };
             let subjects = [Subject::EventSource, Subject::Trigger, Subject::Router];
@@ -140,6 +146,7 @@ mod tests {
         interests.set(&trigger, BTreeSet::new());
         assert!(interests.in_kind(&service).is_empty());
     }
+
     #[test]
     fn who_uses_a_bus_is_not_concerned_by_how_many_use_it() {
         let interests = Interests::default();

@@ -197,8 +197,10 @@ fn read(resource: &Resource, ours: bool, mut data: Map<String, Json>) -> Map<Str
         let status = part(&data, "status", &["availableReplicas"]);
         data.insert("status".to_owned(), status);
     } else if resource.is(FUNCTION) && ours {
-        let serving = data.get("status").map(|status| fields(&status["serving"], &["state"]));
-        data.insert("status".to_owned(), json!({"serving": serving}));
+        let status = data.shift_remove("status").unwrap_or_default();
+        let serving = fields(&status["serving"], &["state"]);
+        // Another Trigger may deliver to it.
+        data.insert("status".to_owned(), json!({"serving": serving, "addresses": status["addresses"]}));
     } else if CHILDREN.iter().any(|known| resource.is(*known)) && ours {
         // Whoever else writes a status does so for others.
         data.shift_remove("status");

@@ -22,11 +22,37 @@ const KAFKA: bool = cfg!(feature = "kafka");
 /// Those whose lag no autoscaler is told of: one is inside a process, one may be anything.
 const UNSCALED: [&str; 2] = ["embedded", "component"];
 
-/// Those that a reader can read again in order, as joins need it.
-const JOINED: [&str; 6] = ["nats", "natsStreaming", "jetstream", "kafka", "redis", "embedded"];
+/// How those who read a bus get at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// They have it open.
+    Own,
+    /// Through daprd.
+    Daprd,
+}
+
+impl Access {
+    /// Whether events of a bus with this back end can be joined: it can be read again in order.
+    fn joins(self, back_end: &str) -> bool {
+        match back_end {
+            "nats" | "natsStreaming" | "jetstream" | "redis" | "embedded" => true,
+            "kafka" => self == Self::Own,
+            _ => false,
+        }
+    }
+
+    /// The back ends whose events can be joined, for those who have another one.
+    pub(super) fn joined(self) -> &'static str {
+        match self {
+            Self::Own => "embedded, jetstream, kafka, redis",
+            Self::Daprd => "embedded, jetstream, redis",
+        }
+    }
+}
 
 /// All buses of a set of documents.
 pub(super) struct Buses {
+    pub(super) access: Access,
     /// By namespace (empty for a cluster's bus) and name.
     known: BTreeMap<(String, String), BusDefaults>,
     /// The cluster's buses that let no namespace in.
@@ -37,9 +63,9 @@ pub(super) struct Buses {
 
 impl Buses {
     /// Judges every bus.
-    pub(super) fn judge(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) -> Self {
+    pub(super) fn judge(documents: &Documents, access: Access, secrets: &dyn Secrets, report: &mut Report) -> Self {
         let (mut known, mut closed, mut unjoined) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        let is_unjoined = |spec: &BusSpec| back_ends(spec).iter().any(|name| !JOINED.contains(name));
+        let is_unjoined = |spec: &BusSpec| back_ends(spec).iter().any(|name| !access.joins(name));
         let path = FieldPath::root().field("spec");
         for bus in &documents.buses {
             let defaults = one(report, &bus.origin, |problems| {
@@ -65,7 +91,7 @@ impl Buses {
             unjoined.extend(is_unjoined(&bus.spec.bus).then(|| key.clone()));
             known.insert(key, defaults);
         }
-        Self { known, closed, unjoined }
+        Self { access, known, closed, unjoined }
     }
 
     /// The bus that `name`, in an object of `namespace`, means: the namespace's own first, then the

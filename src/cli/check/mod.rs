@@ -23,6 +23,7 @@ use super::report::Report;
 use crate::api::event_source::EventSourceSpec;
 use crate::api::{FieldPath, ObjectRef, Problems, Secrets, secret::Unresolved};
 use crate::router::route::Trigger;
+pub use bus::Access;
 use bus::Buses;
 
 /// Finds every mistake in YAML before anything runs: with file, line, field and what is known instead
@@ -59,15 +60,15 @@ impl Options {
 /// When `out` cannot be written to.
 pub fn run(paths: &[PathBuf], format: Format, stdin: &mut dyn Read, out: &mut dyn Write) -> anyhow::Result<bool> {
     let (documents, mut report) = documents::load(paths, stdin);
-    judge(&documents, &Unresolved, &mut report);
+    judge(&documents, Access::Own, &Unresolved, &mut report);
     output::write(&documents, &report, format, out)?;
     // A pipeline that checks nothing by mistake must not pass.
     Ok(!report.has_errors() && !documents.is_empty())
 }
 
 /// Judges every document by itself and among the others.
-pub fn judge(documents: &Documents, secrets: &dyn Secrets, report: &mut Report) {
-    let buses = Buses::judge(documents, secrets, report);
+pub fn judge(documents: &Documents, access: Access, secrets: &dyn Secrets, report: &mut Report) {
+    let buses = Buses::judge(documents, access, secrets, report);
     let mut triggers = Vec::new();
     for document in &documents.sources {
         let direct = one(report, &document.origin, |problems| source::judge(document, &buses, secrets, problems));

@@ -27,9 +27,8 @@ pub(super) fn judge(
     let trigger = Trigger::parse(namespace, name, spec, &defaults, problems);
     for (index, _) in trigger.subscribers.iter().enumerate().filter(|(_, subscriber)| subscriber.join.is_some()) {
         if !buses.joins(namespace, bus) {
-            let path = path.field("subscribers").index(index);
-            problems
-                .unsupported(&path, "joining or gathering events on this bus (embedded, jetstream, kafka, redis can)");
+            let feature = format!("joining or gathering events on this bus ({} can)", buses.access.joined());
+            problems.unsupported(&path.field("subscribers").index(index), &feature);
         }
     }
     buses.expect(namespace, bus, &path.field("eventBus"), problems);
@@ -42,12 +41,8 @@ pub(super) fn judge(
 
 /// Whether one of these references is to the Component.
 pub(super) fn is_named(component: &Document<Json>, references: &BTreeSet<&ObjectRef>) -> bool {
-    references.iter().any(|reference| {
-        reference.api_version.starts_with("dapr.io/")
-            && reference.kind == "Component"
-            && reference.name == component.name
-            && reference.namespace.as_ref() == Some(&component.namespace)
-    })
+    let is_it = |reference: &&ObjectRef| reference.name == component.name && reference.is_component();
+    references.iter().filter(|reference| is_it(reference)).any(|it| it.namespace.as_ref() == Some(&component.namespace))
 }
 
 /// What an input names, and where.

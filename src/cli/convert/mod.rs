@@ -105,7 +105,7 @@ pub fn run(
         out.flush()?;
     }
     let (documents, mut report) = documents::load(&["-".into()], &mut Cursor::new(text));
-    check::judge(&documents, &Unresolved, &mut report);
+    check::judge(&documents, check::Access::Own, &Unresolved, &mut report);
     if report.has_errors() {
         writeln!(err, "what was printed must be repaired (penstock check says where):")?;
         for finding in report.findings() {

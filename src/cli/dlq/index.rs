@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::BusConfig;
 use crate::cli::run::{BusPlan, Plan};
 use crate::flow::Group;
 use crate::router::pipeline::keys;
@@ -37,6 +38,8 @@ impl Index {
     }
 
     /// That of a plan, whose buses are open by these names: asked with the place of each in the plan.
+    ///
+    /// What is daprd's alone is not among them.
     pub fn of_open(plan: &Plan, named: impl Fn(usize) -> String) -> Self {
         let place = |(index, bus): (usize, &BusPlan)| Place {
             name: bus.name.clone(),
@@ -45,7 +48,8 @@ impl Index {
             group: None,
             subscribers: subscribers(&bus.triggers),
         };
-        Self(plan.buses.iter().enumerate().map(place).collect())
+        let ours = plan.buses.iter().enumerate().filter(|(_, bus)| bus.config != BusConfig::Component);
+        Self(ours.map(place).collect())
     }
 
     /// That of one router: the Triggers that it has, and the Component that its bus is open for.

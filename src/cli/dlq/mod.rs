@@ -16,11 +16,12 @@ pub(super) use desk::Desk;
 pub(super) use index::{Index, Place};
 pub(super) use remote::{PATH, pass_on, take};
 
+use super::check::{self, Access};
 use super::report::counted;
 use super::run::{self, Reach};
 use super::secrets::Local;
-use super::{Outcome, check, component, documents, supervise, terminal};
-use crate::catalog;
+use super::{Outcome, component, documents, supervise, terminal};
+use crate::catalog::{self, BusConfig};
 use crate::fault::FaultKind;
 use crate::task::Clock;
 use order::{Action, Answer, Fate, Filter, Found, Goal, Order};
@@ -198,7 +199,7 @@ pub async fn run(options: Options, out: &mut dyn Write) -> anyhow::Result<Outcom
 async fn here(order: &Order, common: &Common) -> anyhow::Result<Option<Answer>> {
     let (documents, mut report) = documents::load(&common.files, &mut std::io::empty());
     let secrets = Local::new(common.secrets_dir.clone());
-    check::judge(&documents, &secrets, &mut report);
+    check::judge(&documents, Access::Own, &secrets, &mut report);
     let reach = if common.dapr { Reach::Daprd } else { Reach::Anywhere };
     let plan = run::plan(&documents, reach, &secrets, &mut report);
     report.refuse_unsupported();
@@ -206,6 +207,7 @@ async fn here(order: &Order, common: &Common) -> anyhow::Result<Option<Answer>> 
         true => supervise::layout(&documents, &plan, &secrets, &mut report).letters,
         false => Index::of(&plan),
     };
+    report.refuse_unsupported();
     if report.has_errors() {
         let mut err = std::io::stderr().lock();
         report.write_lines(&mut err, terminal::is_terminal())?;
@@ -214,7 +216,8 @@ async fn here(order: &Order, common: &Common) -> anyhow::Result<Option<Answer>> 
     }
     let clock = Clock::system();
     let mut opened = Vec::with_capacity(plan.buses.len());
-    for (bus, Place { bus: name, .. }) in plan.buses.into_iter().zip(index.places()) {
+    let ours = plan.buses.into_iter().filter(|bus| bus.config != BusConfig::Component);
+    for (bus, Place { bus: name, .. }) in ours.zip(index.places()) {
         let (config, folder) = match common.dapr {
             true => (bus.config.of_components(name), component::bus_folder(&common.data_dir).join(name)),
             false => (bus.config, common.data_dir.join("bus").join(&bus.folder)),

@@ -71,7 +71,7 @@ impl FromStr for Origin {
 /// When `out` cannot be written to.
 pub fn run(options: &Options, stdin: &mut dyn Read, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let (documents, mut report) = documents::load(&options.files, &mut std::io::empty());
-    check::judge(&documents, &Unresolved, &mut report);
+    check::judge(&documents, check::Access::Own, &Unresolved, &mut report);
     report.refuse_unsupported();
     if report.has_errors() {
         refuse(&report)?;

@@ -16,7 +16,7 @@ impl Judge for Checks {
         // Its bus tells what it inherits; what is wrong with that is told elsewhere.
         let values = bus.into_iter().chain([object]).cloned();
         let (documents, mut report) = documents::of_values(values);
-        check::judge(&documents, &Unresolved, &mut report);
+        check::judge(&documents, check::Access::Daprd, &Unresolved, &mut report);
         let mut findings = Findings::default();
         for finding in report.findings().into_iter().filter(|finding| finding.object == own) {
             let text = text(finding);
@@ -76,5 +76,16 @@ mod tests {
         let bus = json!({"apiVersion": crate::api::API_VERSION, "kind": "EventBus", "metadata": {"name": "default", "namespace": "default"}, "spec": {}});
         let found = check("EventSource", &json!({"http": {"orders": {}}}), Some(&bus));
         assert_eq!(found, Findings::default(), "what is wrong with the bus is the bus's own matter");
+    }
+
+    #[test]
+    fn what_only_the_process_that_has_a_bus_open_can_do_is_refused() {
+        let input = |name: &str| json!({"name": name, "eventSourceName": "shop", "eventName": name});
+        let join = json!({"eventSources": [input("a"), input("b")], "subscribers": [{"sink": {"uri": "http://x"}}]});
+        let bus = |spec: Json| json!({"apiVersion": crate::api::API_VERSION, "kind": "EventBus", "metadata": {"name": "default", "namespace": "default"}, "spec": spec});
+        let check = |spec: Json| check("Trigger", &join, Some(&bus(spec))).unsupported;
+        assert_eq!(check(json!({"redis": {"address": "r:6379"}})), [""; 0]);
+        let [refusal] = &check(json!({"kafka": {"brokers": "k:9092"}}))[..] else { panic!("one") };
+        assert!(refusal.starts_with("spec.subscribers[0]: joining or gathering events on this bus"), "{refusal}");
     }
 }

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::check::{self, Access};
+use super::documents;
 use super::narrator::Telling;
 use super::report::Report;
 use super::secrets::Local;
 use super::{Outcome, block_on, logs, supervise, terminal};
-use super::{check, documents};
 
 pub(super) use engine::{CONSUMER_GROUP, http_config, sink};
 pub(super) use plan::{BusPlan, Feed, Plan, Reach, plan};
@@ -101,8 +102,11 @@ fn terms(options: &Options, logs: &logs::Options) -> supervise::Terms {
 fn read(options: &Options) -> anyhow::Result<Option<Work>> {
     let (documents, mut report) = documents::load(&options.files, &mut std::io::stdin().lock());
     let secrets = Local::new(options.secrets_dir.clone());
-    check::judge(&documents, &secrets, &mut report);
-    let reach = if options.dapr.are_asked_for() { Reach::Daprd } else { Reach::Here };
+    let (reach, access) = match options.dapr.are_asked_for() {
+        true => (Reach::Daprd, Access::Daprd),
+        false => (Reach::Here, Access::Own),
+    };
+    check::judge(&documents, access, &secrets, &mut report);
     let plan = plan(&documents, reach, &secrets, &mut report);
     report.refuse_unsupported();
     let is_empty = plan.feeds.is_empty() && plan.buses.iter().all(|bus| bus.triggers.is_empty());
@@ -111,6 +115,7 @@ fn read(options: &Options) -> anyhow::Result<Option<Work>> {
     } else {
         Work::Here(plan)
     };
+    report.refuse_unsupported();
     print(&report)?;
     if report.has_errors() {
         return Ok(None);

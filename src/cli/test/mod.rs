@@ -81,7 +81,7 @@ struct Verdict {
 /// When something cannot be written, or the router does not run.
 pub fn run(options: &Options, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let (documents, mut report) = documents::load(&options.files, &mut std::io::empty());
-    check::judge(&documents, &Unresolved, &mut report);
+    check::judge(&documents, check::Access::Own, &Unresolved, &mut report);
     report.refuse_unsupported();
     if report.has_errors() {
         return refuse(&report);

@@ -82,7 +82,7 @@ pub fn resolve(references: &BTreeSet<&ObjectRef>, asking: Asking<'_>, lookup: &d
     let mut sinks = Sinks::default();
     for reference in references {
         let (state, object) = lookup.find(reference);
-        let found = match (&object, is_component(reference)) {
+        let found = match (&object, reference.is_component()) {
             (Some(object), true) if reference.namespace.as_deref() == Some(namespace) => {
                 Ok(component(object, reference, workload, &mut sinks))
             }
@@ -153,7 +153,7 @@ fn group(reference: &ObjectRef) -> &str {
 /// The kind that a reference is to, with the version that it names.
 pub fn resource(reference: &ObjectRef) -> Resource {
     let version = reference.api_version.split_once('/').map_or(reference.api_version.as_str(), |(_, version)| version);
-    if is_component(reference) {
+    if reference.is_component() {
         return Resource::of(COMPONENT);
     }
     if group(reference).is_empty() && reference.kind == "Service" {
@@ -165,10 +165,6 @@ pub fn resource(reference: &ObjectRef) -> Resource {
         kind: reference.kind.clone(),
         plural: String::new(),
     }
-}
-
-fn is_component(reference: &ObjectRef) -> bool {
-    group(reference) == COMPONENT.0 && reference.kind == COMPONENT.2
 }
 
 fn name(reference: &ObjectRef) -> String {

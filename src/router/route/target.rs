@@ -7,9 +7,6 @@ use super::address::Address;
 use super::{check, topics};
 use crate::api::{FieldPath, ObjectRef, Problems, SinkSpec};
 
-/// The API group of Dapr's Components.
-const DAPR: &str = "dapr.io";
-
 /// Where events are delivered to, as far as a document tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -64,7 +61,7 @@ impl Target {
         let uri_path = path.field("uri");
         let address = spec.uri.as_deref().and_then(|uri| Address::parse(uri, &uri_path, problems));
         let resolved = reference.map(|reference| resolve(reference, namespace, reference_path, problems));
-        if !resolved.as_ref().is_some_and(is_component) {
+        if !resolved.as_ref().is_some_and(ObjectRef::is_component) {
             refuse_component_settings(spec, path, problems);
         }
         let target = match (address, resolved) {
@@ -79,12 +76,12 @@ impl Target {
                 problems.push_help(&uri_path, "a path alone is no address", help);
                 None
             }
-            (Some(Address::Path(_)), Some(reference)) if is_component(&reference) => {
+            (Some(Address::Path(_)), Some(reference)) if reference.is_component() => {
                 problems.push(&uri_path, "a dapr.io Component has no paths");
                 None
             }
             (Some(Address::Path(on_top)), Some(reference)) => Some(Self::Object { reference, path: Some(on_top) }),
-            (None, Some(reference)) if is_component(&reference) => {
+            (None, Some(reference)) if reference.is_component() => {
                 Some(Self::component(reference, spec, path, problems))
             }
             (None, Some(reference)) => Some(Self::Object { reference, path: None }),
@@ -142,12 +139,6 @@ fn resolve(reference: &ObjectRef, namespace: &str, path: &FieldPath, problems: &
     }
     let namespace = reference.namespace.clone().unwrap_or_else(|| namespace.to_owned());
     ObjectRef { namespace: Some(namespace), ..reference.clone() }
-}
-
-/// By group and kind; the version may change.
-fn is_component(reference: &ObjectRef) -> bool {
-    let group = reference.api_version.split_once('/').map_or("", |(group, _)| group);
-    group == DAPR && reference.kind == "Component"
 }
 
 fn refuse_component_settings(spec: &SinkSpec, path: &FieldPath, problems: &mut Problems) {

@@ -16,7 +16,7 @@ fn written_with(yaml: &str, secrets: &Local) -> (Layout, String) {
     let path = folder.path().join("flow.yaml");
     std::fs::write(&path, yaml).unwrap();
     let (documents, mut report) = documents::load(&[path], &mut std::io::empty());
-    check::judge(&documents, secrets, &mut report);
+    check::judge(&documents, check::Access::Daprd, secrets, &mut report);
     let plan = run::plan(&documents, run::Reach::Daprd, secrets, &mut report);
     assert!(!report.has_errors(), "{}", text(&report));
     let layout = layout(&documents, &plan, secrets, &mut report);
