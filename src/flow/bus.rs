@@ -154,6 +154,15 @@ pub trait Bus: Send + Sync {
         Ok(None)
     }
 
+    /// Behind which position a reader goes on that has read up to this one: behind this one, unless the bus sees that
+    /// positions began anew since; none for the oldest event that is there.
+    ///
+    /// # Errors
+    /// As [`Bus::end`].
+    async fn resume(&self, _topic: &Topic, after: Position) -> Result<Option<Position>, Fault> {
+        Ok(Some(after))
+    }
+
     /// How many events of the topic the group has not settled yet.
     ///
     /// # Errors

@@ -249,6 +249,12 @@ impl Bus for Kafka {
         Ok(End { position: task::blocking(end::OPERATION, newest).await?, time })
     }
 
+    async fn resume(&self, topic: &Topic, after: Position) -> Result<Option<Position>, Fault> {
+        self.is_open(end::OPERATION)?;
+        let (asking, part) = (self.asking()?, topic.clone());
+        task::blocking(end::OPERATION, move || end::resume(&asking, &part, after)).await
+    }
+
     async fn behind(&self, topic: &Topic, after: Option<Position>) -> Result<u64, Fault> {
         self.is_open(end::OPERATION)?;
         let (asking, part) = (self.asking()?, topic.clone());

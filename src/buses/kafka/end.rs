@@ -15,7 +15,7 @@ use rdkafka::producer::{FutureRecord, Producer};
 use super::cluster::{Cluster, LOOK, PATIENCE, lock};
 use super::message;
 use super::read::Stood;
-use super::topics::Topics;
+use super::topics::{Topics, unstamped};
 use crate::dial::kafka::{Listener, fault};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{Position, Topic};
@@ -61,9 +61,7 @@ async fn ask(cluster: &Cluster, name: &str) -> Result<Timestamp, Fault> {
     let sent = producer.send_result(record).map_err(|(error, _)| fault(OPERATION, error))?;
     let sent = sent.await.map_err(|_| Fault::new(FaultKind::Closed, OPERATION, "the client is closed"))?;
     let sent = sent.map_err(|(error, _)| fault(OPERATION, error)).inspect_err(|_| cluster.check(&producer))?;
-    let unstamped = || Fault::new(FaultKind::Unavailable, OPERATION, "the broker gives its messages no times");
-    let time = sent.timestamp.to_millis().and_then(|millis| Timestamp::from_millisecond(millis).ok());
-    let time = time.ok_or_else(unstamped)?;
+    let time = stamp(sent.timestamp).ok_or_else(|| unstamped(OPERATION, name))?;
     let brokers = task::blocking(OPERATION, move || {
         let found = producer.client().fetch_metadata(None, LOOK).map_err(|error| fault(OPERATION, error))?;
         Ok(found.brokers().len())
@@ -72,16 +70,32 @@ async fn ask(cluster: &Cluster, name: &str) -> Result<Timestamp, Fault> {
         .map_err(|error| Fault::new(FaultKind::Malformed, OPERATION, "the broker's time is none").with_source(error))
 }
 
+/// The time that a broker gave a message; our own clock's is none of its.
+pub(super) fn stamp(timestamp: rdkafka::Timestamp) -> Option<Timestamp> {
+    match timestamp {
+        rdkafka::Timestamp::LogAppendTime(millis) => Timestamp::from_millisecond(millis).ok(),
+        _ => None,
+    }
+}
+
 /// Where the newest event of a part stands; blocks. `stood` is where a reader of it stands, if there is one.
 pub(super) fn newest(
     consumer: &BaseConsumer<Listener>,
     topic: &Topic,
     stood: Option<&Mutex<Stood>>,
 ) -> Result<Option<Position>, Fault> {
-    let Some((_, high)) = marks(consumer, topic)?.filter(|(low, high)| high > low) else { return Ok(None) };
+    let (low, high) = match marks(consumer, topic) {
+        // There is nothing in it yet.
+        Err(fault) if fault.kind() == FaultKind::NotFound && stood.is_none_or(|stood| lock(stood).next == 0) => {
+            return Ok(None);
+        }
+        marks => marks?,
+    };
+    if high <= low {
+        return Ok(None);
+    }
     if let Some(stood) = stood {
-        let mut stood = lock(stood);
-        stood.wanted = high;
+        let stood = lock(stood);
         // What comes behind its last event is none.
         if stood.next >= high {
             return Ok(stood.last);
@@ -90,26 +104,43 @@ pub(super) fn newest(
     Ok(Some(message::position(partition(topic), high - 1)))
 }
 
+/// Where a reader goes on that has read a part up to a position: nowhere, when the part ends before it; blocks.
+pub(super) fn resume(
+    consumer: &BaseConsumer<Listener>,
+    topic: &Topic,
+    after: Position,
+) -> Result<Option<Position>, Fault> {
+    let (_, high) = match marks(consumer, topic) {
+        // Once it is there again, its reader sees.
+        Err(fault) if fault.kind() == FaultKind::NotFound => return Ok(Some(after)),
+        marks => marks?,
+    };
+    let next = message::next(Some(after));
+    if next <= high {
+        return Ok(Some(after));
+    }
+    let (topic, partition) = (topic.whole(), partition(topic));
+    tracing::warn!(%topic, partition, read = next, end = high, "a partition ends before what was read of it: its topic was made anew or cut short, and it is read from its start");
+    Ok(None)
+}
+
 /// How many messages of a part stand behind a position; blocks. Marks of transactions are counted, too.
 pub(super) fn behind(consumer: &BaseConsumer<Listener>, topic: &Topic, after: Option<Position>) -> Result<u64, Fault> {
-    let Some((low, high)) = marks(consumer, topic)? else { return Ok(0) };
-    let next = after.map_or(0, |after| i64::try_from(after.minor).unwrap_or(i64::MAX).saturating_add(1));
-    Ok(u64::try_from(high - next.max(low)).unwrap_or(0))
+    let (low, high) = match marks(consumer, topic) {
+        Err(fault) if fault.kind() == FaultKind::NotFound && after.is_none() => return Ok(0),
+        marks => marks?,
+    };
+    Ok(u64::try_from(high - message::next(after).max(low)).unwrap_or(0))
 }
 
 fn partition(topic: &Topic) -> i32 {
     i32::try_from(topic.number()).unwrap_or(i32::MAX)
 }
 
-/// The first offset of a part, and the next one; none when it is not there.
-fn marks(consumer: &BaseConsumer<Listener>, topic: &Topic) -> Result<Option<(i64, i64)>, Fault> {
+/// The first offset of a part, and the next one.
+fn marks(consumer: &BaseConsumer<Listener>, topic: &Topic) -> Result<(i64, i64), Fault> {
     // For what the client has to say.
     while consumer.poll(Duration::ZERO).is_some() {}
-    match consumer.fetch_watermarks(topic.whole().as_str(), partition(topic), PATIENCE) {
-        Ok(marks) => Ok(Some(marks)),
-        Err(error) => {
-            let fault = fault(OPERATION, error);
-            if fault.kind() == FaultKind::NotFound { Ok(None) } else { Err(fault) }
-        }
-    }
+    let marks = consumer.fetch_watermarks(topic.whole().as_str(), partition(topic), PATIENCE);
+    marks.map_err(|error| fault(OPERATION, error).with_context("topic", topic.whole().to_string()))
 }

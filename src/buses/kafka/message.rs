@@ -60,6 +60,17 @@ pub(super) fn position(partition: i32, offset: i64) -> Position {
     Position { major: number(partition.into()), minor: number(offset) }
 }
 
+/// The offset behind a position; without one, the first.
+pub(super) fn next(after: Option<Position>) -> i64 {
+    after.map_or(0, |after| i64::try_from(after.minor).unwrap_or(i64::MAX).saturating_add(1))
+}
+
+/// When the broker took the message in. Times of senders are in no order: they count as the earliest, so that such a
+/// message is as old as the one before it.
+pub(super) fn appended(message: &Message) -> Timestamp {
+    if message.stamped { time(message) } else { Timestamp::UNIX_EPOCH }
+}
+
 /// When the message was sent, or appended, as the topic is set.
 pub(super) fn time(message: &Message) -> Timestamp {
     let sent = message.timestamp.and_then(|millis| Timestamp::from_millisecond(millis).ok());

@@ -1,7 +1,7 @@
 //! A reader of one partition, apart from all groups.
 //!
 //! Its thread fetches ahead, at most a few batches. Offsets that are no events (marks of transactions, what was
-//! rolled back) never come; so the thread finds out what of the end it has seen, when somebody asks for that.
+//! rolled back) never come; what of them the client has passed is seen by the place at which it stands.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::cluster::{Cluster, lock};
 use super::message;
-use crate::dial::kafka::{Listener, Message, fault, numbers};
+use crate::dial::kafka::{Listener, Message, fault, is_login, numbers};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::{self, Position, Read, Topic};
 use crate::task::{self, Shutdown};
@@ -33,7 +33,7 @@ const REST: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_secs(2);
 /// How often it is looked whether there are more.
 const MORE: Duration = Duration::from_secs(30);
-/// For the end of a partition to be told, in milliseconds.
+/// How long a broker waits for more, in milliseconds.
 const END: &str = "100";
 
 /// How far a partition was read.
@@ -43,8 +43,6 @@ pub(super) struct Stood {
     pub last: Option<Position>,
     /// What comes before this offset was handed out, or is no event.
     pub next: i64,
-    /// Somebody wants to know about what comes before this one.
-    pub wanted: i64,
 }
 
 /// What is to be read.
@@ -68,8 +66,8 @@ impl Reader {
     pub(super) fn open(cluster: &Cluster, reading: Reading, closed: Shutdown) -> Result<Self, Fault> {
         let consumer = cluster.reader(END)?;
         let (sender, batches) = mpsc::channel(BATCHES);
-        let next = reading.after.map_or(0, |after| i64::try_from(after.minor).unwrap_or(i64::MAX).saturating_add(1));
-        *lock(&reading.stood) = Stood { last: reading.after, next, wanted: 0 };
+        let next = message::next(reading.after);
+        *lock(&reading.stood) = Stood { last: reading.after, next };
         let worker = Worker {
             consumer,
             whole: reading.topic.whole().to_string(),
@@ -77,7 +75,6 @@ impl Reader {
             parts: reading.parts.and_then(|parts| i32::try_from(parts).ok()),
             stood: reading.stood,
             next,
-            asked: None,
             batches: sender,
         };
         // It ends by itself when the reader is dropped.
@@ -108,8 +105,6 @@ struct Worker {
     parts: Option<i32>,
     stood: Arc<Mutex<Stood>>,
     next: i64,
-    /// The end that is looked for.
-    asked: Option<i64>,
     batches: mpsc::Sender<Result<Vec<Read>, Fault>>,
 }
 
@@ -139,17 +134,8 @@ impl Worker {
         let mut looked = task::stopwatch();
         while !self.batches.is_closed() {
             let batch = self.fetch()?;
-            if !batch.is_empty() {
-                if self.batches.blocking_send(Ok(batch)).is_err() {
-                    break;
-                }
-                continue;
-            }
-            let wanted = lock(&self.stood).wanted;
-            if self.asked.is_none() && wanted > lock(&self.stood).next {
-                // The place is told anew, so that the end is told anew.
-                self.asked = Some(wanted);
-                self.assign()?;
+            if !batch.is_empty() && self.batches.blocking_send(Ok(batch)).is_err() {
+                break;
             }
             if self.partition == 0 && looked() >= MORE {
                 looked = task::stopwatch();
@@ -185,32 +171,51 @@ impl Worker {
             match self.consumer.poll(rest) {
                 Some(Ok(message)) => {
                     let message = Message::of(&message);
+                    if message.offset < self.next {
+                        return Err(self.gone_back(message.offset));
+                    }
                     let (position, appended) =
-                        (message::position(message.partition, message.offset), message::time(&message));
+                        (message::position(message.partition, message.offset), message::appended(&message));
                     bytes += message.size();
-                    (self.next, self.asked) = (message.offset + 1, None);
+                    self.next = message.offset + 1;
                     batch.push(Read { event: message::read(&message, &self.whole), position, appended });
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => {
-                    if let Some(asked) = self.asked.take() {
-                        self.next = self.next.max(asked);
-                    }
-                }
+                // How far that is, nobody says: the end of a broker that is behind comes early.
+                Some(Err(KafkaError::PartitionEOF(_))) => break,
                 Some(Err(error)) => {
                     let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
+                    // The login was taken once: the client tries again by itself.
+                    let login = is_login(&error);
                     let heard = fault(READ, error);
                     tracing::debug!(fault = heard.chain(), topic = self.whole, "the client complains");
-                    if fatal || heard.kind() == FaultKind::Denied {
+                    if fatal || (!login && heard.kind() == FaultKind::Denied) {
                         return Err(heard);
                     }
                 }
                 None => break,
             }
         }
+        self.next = self.next.max(self.passed());
         let mut stood = lock(&self.stood);
         stood.next = self.next;
         stood.last = batch.last().map_or(stood.last, |last| Some(last.position));
         drop(stood);
         Ok(batch)
+    }
+
+    /// What comes before this offset has gone through the client, events and what is none; 0 when nothing has.
+    fn passed(&self) -> i64 {
+        let place = self.consumer.position().ok().and_then(|list| Some(list.elements().first()?.offset()));
+        if let Some(Offset::Offset(offset)) = place { offset } else { 0 }
+    }
+
+    /// Whoever keeps places would take what comes now for what was decided on.
+    fn gone_back(&self, offset: i64) -> Fault {
+        let message = format!(
+            "offset {offset} came after {}: the topic was made anew or cut short; start again, and a partition that ends before what was read of it is read from its start",
+            self.next - 1
+        );
+        let fault = Fault::new(FaultKind::Conflict, READ, message);
+        fault.with_context("topic", &self.whole).with_context("partition", self.partition.to_string())
     }
 }

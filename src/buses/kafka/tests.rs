@@ -1,9 +1,12 @@
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use super::config::{CLIENT_SETTINGS, Config};
 use super::store::Desk;
+use super::{end, message};
 use crate::api::secret::Unresolved;
 use crate::api::{FieldPath, Problems};
+use crate::dial::kafka::Message;
 use crate::flow::{Expect, Revision, Write};
 
 fn check(settings: &Json, expected: &[&str]) -> Config {
@@ -33,6 +36,34 @@ fn what_is_wrong_is_named() {
     );
     check(&json!({"brokers": "a:1", "config": {"acks": "0"}}), &["k.config.acks: \"acks\" cannot be set here"]);
     assert!(CLIENT_SETTINGS.is_sorted());
+}
+
+#[test]
+fn only_a_broker_says_when_a_message_was_appended() {
+    let sent = |timestamp, stamped| Message {
+        partition: 0,
+        offset: 0,
+        timestamp,
+        stamped,
+        key: None,
+        payload: "".into(),
+        headers: Vec::new(),
+    };
+    let time = Timestamp::from_second(1_764_000_000).unwrap();
+    let millis = time.as_millisecond();
+    assert_eq!(message::appended(&sent(Some(millis), true)), time);
+    for unstamped in [sent(Some(millis), false), sent(None, false), sent(None, true)] {
+        assert_eq!(message::appended(&unstamped), Timestamp::UNIX_EPOCH);
+    }
+    assert_eq!(end::stamp(rdkafka::Timestamp::LogAppendTime(millis)), Some(time));
+    assert_eq!(end::stamp(rdkafka::Timestamp::CreateTime(millis)), None);
+    assert_eq!(end::stamp(rdkafka::Timestamp::NotAvailable), None);
+}
+
+#[test]
+fn the_offset_behind_a_position_is_the_next_one() {
+    let offset = |minor| message::next(Some(message::position(3, minor)));
+    assert_eq!((message::next(None), offset(0), offset(41), offset(i64::MAX)), (0, 1, 42, i64::MAX));
 }
 
 #[test]

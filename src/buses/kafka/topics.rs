@@ -33,6 +33,12 @@ enum Until {
     Led,
 }
 
+/// The fault of a topic by whose times nobody can go.
+pub(super) fn unstamped(operation: &'static str, name: &str) -> Fault {
+    let message = format!("messages have the times of their senders: set {STAMP} of the topic to {STAMPED}");
+    Fault::new(FaultKind::Unsupported, operation, message).with_context("topic", name)
+}
+
 /// The topics that are known to be there.
 pub(super) struct Topics {
     cluster: Arc<Cluster>,
@@ -122,8 +128,7 @@ impl Topics {
         let told = told.unwrap_or(Err(RDKafkaErrorCode::UnknownTopicOrPartition));
         let told = told.map_err(|code| coded(SEE, code).with_context("topic", name))?;
         if told.get(STAMP).and_then(|entry| entry.value.as_deref()) != Some(STAMPED) {
-            let message = format!("messages have the times of their senders: set {STAMP} of the topic to {STAMPED}");
-            return Err(Fault::new(FaultKind::Unsupported, SEE, message).with_context("topic", name));
+            return Err(unstamped(SEE, name));
         }
         lock(&self.stamped).insert(name.to_owned());
         Ok(())

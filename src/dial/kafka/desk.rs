@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rdkafka::message::{BorrowedMessage, Headers, Message as _};
+use rdkafka::message::{BorrowedMessage, Headers, Message as _, Timestamp};
 use tokio::sync::watch;
 
 use super::window::Window;
@@ -24,6 +24,8 @@ pub struct Message {
     pub offset: i64,
     /// Milliseconds since 1970, as the sender or the broker said.
     pub timestamp: Option<i64>,
+    /// Whether it was the broker.
+    pub stamped: bool,
     pub key: Option<Bytes>,
     pub payload: Bytes,
     pub headers: Vec<(String, Bytes)>,
@@ -40,6 +42,7 @@ impl Message {
             partition: message.partition(),
             offset: message.offset(),
             timestamp: message.timestamp().to_millis(),
+            stamped: matches!(message.timestamp(), Timestamp::LogAppendTime(_)),
             key: bytes(message.key()),
             payload: bytes(message.payload()).unwrap_or_default(),
             headers: headers.unwrap_or_default(),

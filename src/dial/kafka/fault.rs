@@ -27,6 +27,13 @@ pub fn coded(operation: &'static str, code: RDKafkaErrorCode) -> Fault {
     Fault::new(kind, operation, message).with_source(code)
 }
 
+/// Whether the login or TLS failed: with a broker that took them before, a passing trouble.
+pub fn is_login(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    let codes = [Code::Authentication, Code::SaslAuthenticationFailed, Code::SSL];
+    error.rdkafka_error_code().is_some_and(|code| codes.contains(&code))
+}
+
 const OTHER: (FaultKind, &str) = (FaultKind::Unavailable, "the client complains");
 
 fn meaning(code: RDKafkaErrorCode) -> (FaultKind, &'static str) {

@@ -20,6 +20,6 @@ mod worker;
 
 pub use client::{Cluster, Listener, Told, look, numbers};
 pub use desk::{Message, Token};
-pub use fault::{coded, fault};
+pub use fault::{coded, fault, is_login};
 pub use offsets::unsettled;
 pub use reader::{DEFAULTS, Reader, Reading};

@@ -8,12 +8,12 @@ use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 
 use super::client::Told;
 use super::desk::{Desk, Message};
-use super::fault::fault;
+use super::fault::{fault, is_login};
 use super::offsets::{commit, committed, is_alive};
 use super::window::Window;
 use crate::task;
@@ -173,7 +173,7 @@ impl Worker {
     fn hear(&self, error: KafkaError) {
         let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
         // The login was taken once: the client tries again by itself.
-        let login = error.rdkafka_error_code().is_some_and(is_login);
+        let login = is_login(&error);
         let heard = fault(READ, error);
         if fatal || (!login && !heard.is_retryable()) {
             tracing::debug!(fault = heard.chain(), "a reader ends");
@@ -216,9 +216,4 @@ impl Worker {
             tracing::debug!(%error, "partitions cannot be paused or resumed");
         }
     }
-}
-
-fn is_login(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(code, Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL)
 }

@@ -71,14 +71,19 @@ impl Memory {
         }
         load_holds(scan(means, &keys, Part::Hold).await?, counts, &mut state, &mut gone)?;
         let now = Head::of(setup);
-        let known = |topic: &Topic| {
+        let mut applied = BTreeMap::new();
+        for progress in &setup.topics {
+            let topic = &progress.topic;
             let (name, start) = starts.of(topic);
             // All that is in a part that the topic did not have before is news.
             let is_new = topic.number() > 0 && head.applied.contains_key(topic.whole().as_str());
-            let applied = head.applied.get(&name).copied().unwrap_or(if is_new { None } else { start });
-            (name, applied)
-        };
-        let applied = setup.topics.iter().map(|progress| known(&progress.topic)).collect();
+            let known = head.applied.get(&name).copied().unwrap_or(if is_new { None } else { start });
+            let known = match known {
+                Some(place) => means.bus.resume(topic, record::position(place)).await?,
+                None => None,
+            };
+            applied.insert(name, known.map(record::place));
+        }
         let mut memory = Self {
             names: join.names.clone(),
             gathered: head.batch.open()?,
@@ -120,7 +125,7 @@ impl Memory {
     /// Notes that the events of the topic are decided on up to here.
     pub fn apply(&mut self, topic: &Topic, position: Position) {
         if self.applied(topic) < Some(position) {
-            self.head.applied.insert(topic.to_string(), Some((position.major, position.minor)));
+            self.head.applied.insert(topic.to_string(), Some(record::place(position)));
             self.moved = true;
         }
     }

@@ -145,6 +145,10 @@ pub(super) fn position((major, minor): Place) -> Position {
     Position { major, minor }
 }
 
+pub(super) fn place(position: Position) -> Place {
+    (position.major, position.minor)
+}
+
 pub(super) fn time(micros: i64) -> Result<Timestamp, Fault> {
     Timestamp::from_microsecond(micros).map_err(|error| damaged(&error))
 }

@@ -61,7 +61,7 @@ impl Starts {
     /// As it is written down.
     pub(super) fn of(&self, topic: &Topic) -> (String, Option<Place>) {
         let place = self.0.get(topic.as_str()).copied().flatten();
-        (topic.to_string(), place.map(|position| (position.major, position.minor)))
+        (topic.to_string(), place.map(record::place))
     }
 }
 

@@ -67,6 +67,7 @@ mod tests {
             partition: 3,
             offset: 42,
             timestamp: Some(1_764_000_000_000),
+            stamped: false,
             key: key.map(Bytes::from),
             payload: Bytes::from_static(payload),
             headers: headers.iter().map(|(name, text)| ((*name).to_owned(), Bytes::from((*text).to_owned()))).collect(),

@@ -517,6 +517,29 @@ async fn what_comes_in_partitions_that_were_added_is_joined_after_a_restart() {
     bus.close().await.unwrap();
 }
 
+#[cfg(feature = "kafka")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_in_a_topic_that_was_made_anew_is_joined_after_a_restart() {
+    let world = OnKafka(Arc::new(KafkaServer::start()), 1);
+    let (shelf, trigger) = (Arc::new(Shelf::default()), named("0", case("a && b", 0), Duration::from_secs(60)));
+    let fill = async |ids: &[(usize, &str)], count: usize| {
+        let Place { bus, store } = world.open().await;
+        for (name, id) in ids {
+            publish(&*bus, *name, id, "k").await;
+        }
+        let mut joined = join(trigger.clone(), shelf.clone(), &bus, store.clone(), &world.clock()).await;
+        tokio::select! {
+            ended = joined.run() => panic!("it ended by itself: {ended:?}"),
+            () = until("all are delivered", async || shelf.0.lock().unwrap().len() >= count) => {}
+        }
+        bus.close().await.unwrap();
+    };
+    fill(&[(0, "a"), (1, "b"), (0, "a"), (1, "b")], 2).await;
+    world.0.delete_topic("default-shop-b").await;
+    fill(&[(1, "b"), (0, "a")], 3).await;
+    assert!(shelf.0.lock().unwrap().contains_key("a=default-shop-a/0-2,b=default-shop-b/0-0"), "{:?}", shelf.0);
+}
+
 /// A batch is stateful without a join: matches of one event, in batches of three and what is left over.
 #[tokio::test(flavor = "multi_thread")]
 async fn events_that_fire_alone_are_gathered_in_batches() {

@@ -205,7 +205,9 @@ impl KafkaServer {
     /// Sends messages in one transaction, and commits it or rolls it back.
     pub async fn transact(&self, topic: &str, partition: i32, payloads: &[&str], commit: bool) {
         const PATIENCE: Duration = Duration::from_secs(30);
-        let producer: FutureProducer = self.client().set("transactional.id", "tester").create().unwrap();
+        // Producers of one id fence each other off.
+        let id = format!("tester-{topic}-{partition}");
+        let producer: FutureProducer = self.client().set("transactional.id", id).create().unwrap();
         producer.init_transactions(PATIENCE).unwrap();
         producer.begin_transaction().unwrap();
         for payload in payloads {
