@@ -181,7 +181,7 @@ impl Worker {
                     batch.push(Read { event: message::read(&message, &self.whole), position, appended });
                 }
                 // How far that is, nobody says: the end of a broker that is behind comes early.
-                Some(Err(KafkaError::PartitionEOF(_))) => break,
+                None | Some(Err(KafkaError::PartitionEOF(_))) => break,
                 Some(Err(error)) => {
                     let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
                     // The login was taken once: the client tries again by itself.
@@ -192,7 +192,6 @@ impl Worker {
                         return Err(heard);
                     }
                 }
-                None => break,
             }
         }
         self.next = self.next.max(self.passed());

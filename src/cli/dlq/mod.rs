@@ -203,9 +203,10 @@ async fn here(order: &Order, common: &Common) -> anyhow::Result<Option<Answer>> 
     let reach = if common.dapr { Reach::Daprd } else { Reach::Anywhere };
     let plan = run::plan(&documents, reach, &secrets, &mut report);
     report.refuse_unsupported();
-    let index = match common.dapr && !report.has_errors() {
-        true => supervise::layout(&documents, &plan, &secrets, &mut report).letters,
-        false => Index::of(&plan),
+    let index = if common.dapr && !report.has_errors() {
+        supervise::layout(&documents, &plan, &secrets, &mut report).letters
+    } else {
+        Index::of(&plan)
     };
     report.refuse_unsupported();
     if report.has_errors() {
@@ -218,9 +219,10 @@ async fn here(order: &Order, common: &Common) -> anyhow::Result<Option<Answer>> 
     let mut opened = Vec::with_capacity(plan.buses.len());
     let ours = plan.buses.into_iter().filter(|bus| bus.config != BusConfig::Component);
     for (bus, Place { bus: name, .. }) in ours.zip(index.places()) {
-        let (config, folder) = match common.dapr {
-            true => (bus.config.of_components(name), component::bus_folder(&common.data_dir).join(name)),
-            false => (bus.config, common.data_dir.join("bus").join(&bus.folder)),
+        let (config, folder) = if common.dapr {
+            (bus.config.of_components(name), component::bus_folder(&common.data_dir).join(name))
+        } else {
+            (bus.config, common.data_dir.join("bus").join(&bus.folder))
         };
         let found = catalog::open(config, &folder, &clock).await;
         let found = found.map_err(|fault| {

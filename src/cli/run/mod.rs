@@ -102,10 +102,8 @@ fn terms(options: &Options, logs: &logs::Options) -> supervise::Terms {
 fn read(options: &Options) -> anyhow::Result<Option<Work>> {
     let (documents, mut report) = documents::load(&options.files, &mut std::io::stdin().lock());
     let secrets = Local::new(options.secrets_dir.clone());
-    let (reach, access) = match options.dapr.are_asked_for() {
-        true => (Reach::Daprd, Access::Daprd),
-        false => (Reach::Here, Access::Own),
-    };
+    let dapr = options.dapr.are_asked_for();
+    let (reach, access) = if dapr { (Reach::Daprd, Access::Daprd) } else { (Reach::Here, Access::Own) };
     check::judge(&documents, access, &secrets, &mut report);
     let plan = plan(&documents, reach, &secrets, &mut report);
     report.refuse_unsupported();

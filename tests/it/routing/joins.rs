@@ -527,7 +527,7 @@ async fn what_comes_in_a_topic_that_was_made_anew_is_joined_after_a_restart() {
         for (name, id) in ids {
             publish(&*bus, *name, id, "k").await;
         }
-        let mut joined = join(trigger.clone(), shelf.clone(), &bus, store.clone(), &world.clock()).await;
+        let joined = join(trigger.clone(), shelf.clone(), &bus, store.clone(), &world.clock()).await;
         tokio::select! {
             ended = joined.run() => panic!("it ended by itself: {ended:?}"),
             () = until("all are delivered", async || shelf.0.lock().unwrap().len() >= count) => {}
