@@ -151,7 +151,8 @@ pub fn event_protobuf(data: &[u8]) {
     if let Ok(events) = protobuf::parse_batch(bytes.clone()) {
         events.iter().for_each(again);
     }
-    // Records are only read where `Draft::build` wrote them: others may be read as what no form can say, and end nothing.
+    // Records are only read where `Draft::build` wrote them. Others may be events that no form can say, such as one with an
+    // attribute twice; reading and writing them must not panic.
     if let Ok(event) = record::read(bytes) {
         json::write(&event, &mut Vec::new());
     }

@@ -121,7 +121,7 @@ impl Kafka {
         if let Some(made) = &*asking {
             return Ok(made.clone());
         }
-        Ok(asking.insert(Arc::new(self.cluster.reader("100")?)).clone())
+        Ok(asking.insert(Arc::new(self.cluster.reader()?)).clone())
     }
 
     fn reading(&self, topic: &Topic, group: &Group, start: Start) -> Reading {

@@ -93,15 +93,19 @@ impl Cluster {
     /// # Errors
     /// When a setting cannot be used.
     pub(super) fn state_reader(&self) -> Result<BaseConsumer<Listener>, Fault> {
-        self.reader("5")
+        self.apart("5")
     }
 
-    /// Reads partitions that it is told, without a group: everything that was committed, to its end, which is told
-    /// after so many milliseconds.
+    /// Reads partitions that it is told, as [`Cluster::state_reader`] does, and has more time.
     ///
     /// # Errors
     /// When a setting cannot be used.
-    pub(super) fn reader(&self, rest: &str) -> Result<BaseConsumer<Listener>, Fault> {
+    pub(super) fn reader(&self) -> Result<BaseConsumer<Listener>, Fault> {
+        self.apart("100")
+    }
+
+    /// Reads what was committed, without a group. Brokers that have nothing more wait so many milliseconds before they say so.
+    fn apart(&self, rest: &str) -> Result<BaseConsumer<Listener>, Fault> {
         let more = [
             DEFAULTS.as_slice(),
             &[

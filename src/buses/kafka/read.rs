@@ -13,7 +13,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc;
 
-use super::cluster::{Cluster, lock};
+use super::cluster::{Cluster, LOOK, lock};
 use super::message;
 use crate::dial::kafka::{Listener, Message, fault, is_login, numbers};
 use crate::fault::{Fault, FaultKind};
@@ -29,12 +29,8 @@ const EVENTS: usize = 512;
 const BYTES: usize = 1 << 20;
 /// The longest rest of the thread, and its pause while there is no topic.
 const REST: Duration = Duration::from_millis(100);
-/// For the brokers to tell what partitions there are.
-const LOOK: Duration = Duration::from_secs(2);
 /// How often it is looked whether there are more.
 const MORE: Duration = Duration::from_secs(30);
-/// How long a broker waits for more, in milliseconds.
-const END: &str = "100";
 
 /// How far a partition was read.
 #[derive(Debug, Default)]
@@ -64,7 +60,7 @@ impl Reader {
     /// # Errors
     /// When a setting cannot be used, or the system gives no thread.
     pub(super) fn open(cluster: &Cluster, reading: Reading, closed: Shutdown) -> Result<Self, Fault> {
-        let consumer = cluster.reader(END)?;
+        let consumer = cluster.reader()?;
         let (sender, batches) = mpsc::channel(BATCHES);
         let next = message::next(reading.after);
         *lock(&reading.stood) = Stood { last: reading.after, next };

@@ -41,8 +41,9 @@ pub(super) fn judge(
 
 /// Whether one of these references is to the Component.
 pub(super) fn is_named(component: &Document<Json>, references: &BTreeSet<&ObjectRef>) -> bool {
-    let is_it = |reference: &&ObjectRef| reference.name == component.name && reference.is_component();
-    references.iter().filter(|reference| is_it(reference)).any(|it| it.namespace.as_ref() == Some(&component.namespace))
+    let components = references.iter().filter(|reference| reference.is_component());
+    let named = |it: &&ObjectRef| it.name == component.name && it.namespace.as_ref() == Some(&component.namespace);
+    components.copied().any(|reference| named(&reference))
 }
 
 /// What an input names, and where.

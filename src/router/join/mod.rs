@@ -50,7 +50,7 @@ pub struct Setup {
     /// `namespace/trigger/subscriber`.
     pub id: String,
     pub join: route::Join,
-    /// The topics of the Trigger's inputs, in their order, as far as the condition names them.
+    /// The topics of the Trigger's inputs, in their order, as far as the condition names them, and then their other parts.
     pub topics: Vec<Arc<Progress>>,
     pub inbox: Arc<Inbox>,
     pub destinations: Vec<Arc<Destination>>,

@@ -5,8 +5,8 @@
 //! receipt is acknowledged when every destination of its event is done: delivered, parked, given
 //! to the dead letters; or when no input accepted it.
 //!
-//! Subscribers that join several events keep their own place in their topics, apart from the group: one reader a topic
-//! puts events before them, in order.
+//! Subscribers that join several events keep their own place in their topics, apart from the group: one reader a topic,
+//! or a part of one, puts events before them, in order.
 //!
 //! The group's retry topic is read like any other, by the same router: a parked event goes straight
 //! to the destination it waits for.

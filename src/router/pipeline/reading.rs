@@ -1,7 +1,7 @@
 //! Reads a topic for the subscribers that join its events.
 //!
 //! Apart from the consumer group, so that those who join none share the topic among as many members as they like:
-//! one reader, in order, from a place that the subscribers keep with their state.
+//! one reader for each of its parts, in order, from a place that the subscribers keep with their state.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -201,12 +201,18 @@ trait World: Send + Sync {
     async fn open(&self) -> Place;
 
     /// What a unit of the settings lasts.
-    fn unit(&self) -> Duration;
+    fn unit(&self) -> Duration {
+        UNIT
+    }
 
-    fn clock(&self) -> Clock;
+    fn clock(&self) -> Clock {
+        Clock::system()
+    }
 
     /// Lets time pass.
-    async fn pass(&self, time: Duration);
+    async fn pass(&self, time: Duration) {
+        task::sleep(time).await;
+    }
 }
 
 struct OnDisk {
@@ -258,18 +264,6 @@ impl World for OnNats {
         let bus = Arc::new(bus);
         Place { bus: bus.clone(), store: bus }
     }
-
-    fn unit(&self) -> Duration {
-        UNIT
-    }
-
-    fn clock(&self) -> Clock {
-        Clock::system()
-    }
-
-    async fn pass(&self, time: Duration) {
-        task::sleep(time).await;
-    }
 }
 
 struct OnRedis(RedisServer);
@@ -283,18 +277,6 @@ impl World for OnRedis {
         assert!(problems.is_empty(), "{problems}");
         let bus = Arc::new(redis::Redis::open(config.of_bus("default", "test")).await.unwrap());
         Place { bus: bus.clone(), store: bus }
-    }
-
-    fn unit(&self) -> Duration {
-        UNIT
-    }
-
-    fn clock(&self) -> Clock {
-        Clock::system()
-    }
-
-    async fn pass(&self, time: Duration) {
-        task::sleep(time).await;
     }
 }
 
@@ -312,18 +294,6 @@ impl World for OnKafka {
         assert!(problems.is_empty(), "{problems}");
         let bus = Arc::new(kafka::Kafka::open(config.of_bus("default", "test"), Clock::system()).await.unwrap());
         Place { bus: bus.clone(), store: bus }
-    }
-
-    fn unit(&self) -> Duration {
-        UNIT
-    }
-
-    fn clock(&self) -> Clock {
-        Clock::system()
-    }
-
-    async fn pass(&self, time: Duration) {
-        task::sleep(time).await;
     }
 }
 
